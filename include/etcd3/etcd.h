@@ -1,0 +1,15 @@
+/* libetcd3: the client library for etcd v3. This header includes all others.
+ *
+ * Link with `pkg-config --cflags --libs etcd3`. Start with docs/introduction.md for what calls promise.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ETCD3_ETCD_H
+#define ETCD3_ETCD_H
+
+#include "client.h"
+#include "error.h"
+#include "kv.h"
+#include "txn.h"
+#include "types.h"
+
+#endif

@@ -1,0 +1,94 @@
+/* The allocator hook. It is the only global state of the library; it is set before any other call (see types.h), so it is
+ * read without a lock. libuv and c-ares keep allocators of their own: net/loop.c hands them these functions. */
+#include "base/alloc.h"
+
+#include <etcd3/error.h>
+#include <etcd3/types.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *libc_malloc(size_t size, void *arg)
+{
+    (void)arg;
+    return malloc(size);
+}
+
+static void *libc_calloc(size_t count, size_t size, void *arg)
+{
+    (void)arg;
+    return calloc(count, size);
+}
+
+static void *libc_realloc(void *memory, size_t size, void *arg)
+{
+    (void)arg;
+    return realloc(memory, size);
+}
+
+static void libc_free(void *memory, void *arg)
+{
+    (void)arg;
+    free(memory);
+}
+
+#define LIBC_ALLOCATOR {libc_malloc, libc_calloc, libc_realloc, libc_free, NULL}
+
+static etcd_allocator allocator = LIBC_ALLOCATOR;
+
+int etcd_set_allocator(const etcd_allocator *replacement)
+{
+    static const etcd_allocator libc_allocator = LIBC_ALLOCATOR;
+
+    if (replacement == NULL)
+        replacement = &libc_allocator;
+    if (!replacement->malloc_fn || !replacement->calloc_fn || !replacement->realloc_fn || !replacement->free_fn)
+        return ETCD_ERR_ARGUMENT;
+    allocator = *replacement;
+    return ETCD_OK;
+}
+
+void *etcd__malloc(size_t size)
+{
+    return allocator.malloc_fn(size, allocator.arg);
+}
+
+void *etcd__calloc(size_t count, size_t size)
+{
+    return allocator.calloc_fn(count, size, allocator.arg);
+}
+
+void *etcd__realloc(void *memory, size_t size)
+{
+    return allocator.realloc_fn(memory, size, allocator.arg);
+}
+
+void etcd__free(void *memory)
+{
+    if (memory)
+        allocator.free_fn(memory, allocator.arg);
+}
+
+char *etcd__strndup(const char *data, size_t len)
+{
+    char *copy = etcd__malloc(len + 1);
+
+    if (copy == NULL)
+        return NULL;
+    if (len > 0)
+        memcpy(copy, data, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+char *etcd__strdup(const char *string)
+{
+    return etcd__strndup(string, strlen(string));
+}
+
+void etcd__wipe(void *memory, size_t len)
+{
+    volatile unsigned char *byte = memory;
+
+    while (len-- > 0)
+        *byte++ = 0;
+}

@@ -1,0 +1,47 @@
+/* A connection to one endpoint: resolve, connect (all addresses), later TLS, then bytes.
+ *
+ * Owned by the loop's driving thread. Sockets are close-on-exec, writes never raise SIGPIPE (P9), TCP_NODELAY is on. */
+#ifndef ETCD__NET_STREAM_H
+#define ETCD__NET_STREAM_H
+
+#include "net/loop.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+typedef struct etcd__stream etcd__stream;
+
+typedef enum etcd__target_kind { ETCD__TARGET_TCP, ETCD__TARGET_UNIX } etcd__target_kind;
+
+/** Where to connect. Strings are borrowed until on_open or on_close. */
+typedef struct etcd__target {
+    etcd__target_kind kind;
+    const char *host; /* TCP: name, IPv4, or IPv6 without brackets */
+    uint16_t port;
+    const char *path; /* unix: path of the socket */
+} etcd__target;
+
+typedef struct etcd__stream_events {
+    /* Connected: bytes may be written. */
+    void (*on_open)(void *arg);
+    /* Bytes arrived; valid during the call. */
+    void (*on_read)(void *arg, const uint8_t *data, size_t len);
+    /* Room again after a short write. */
+    void (*on_writable)(void *arg);
+    /* The end: could not connect, end of file, or an error, in words that name the address. Last event, exactly once.
+     * The stream must still be closed. Not called after etcd__stream_close(). */
+    void (*on_close)(void *arg, const etcd_error *why);
+} etcd__stream_events;
+
+/** Starts to connect. No event before it returns. `timeout_ns` bounds the time until on_open. */
+int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, const etcd__stream_events *events, void *arg,
+                      etcd__stream **out, etcd_error *err);
+
+/** Hands bytes to the kernel: how many it took, perhaps 0 (on_writable follows when it took fewer than `len`), or a negative code
+ *  (on_close does not follow). Never raises SIGPIPE. */
+ssize_t etcd__stream_write(etcd__stream *stream, const uint8_t *data, size_t len, etcd_error *err);
+
+/** Closes and frees; no event follows. Safe inside an event. NULL is allowed. */
+void etcd__stream_close(etcd__stream *stream);
+
+#endif
