@@ -62,14 +62,6 @@ static void null_restores_the_c_library(void **state)
     etcd__free(memory);
 }
 
-static void calloc_overflow_fails(void **state)
-{
-    (void)state;
-    assert_null(etcd__calloc(SIZE_MAX / 2, 3));
-    etcd_test_alloc_install();
-    assert_null(etcd__calloc(SIZE_MAX / 2, 3));
-}
-
 static void strndup_copies_and_terminates(void **state)
 {
     char *copy = etcd__strndup("a\0b", 3), *empty = etcd__strndup(NULL, 0);
@@ -148,7 +140,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(hook_refuses_a_missing_function),
     cmocka_unit_test(hook_gets_every_function),
     cmocka_unit_test(null_restores_the_c_library),
-    cmocka_unit_test(calloc_overflow_fails),
     cmocka_unit_test(strndup_copies_and_terminates),
     cmocka_unit_test(wipe_clears),
     cmocka_unit_test(fail_at_fails_once),
