@@ -2,11 +2,30 @@
 #
 #   etcd3_unit_test(test_pb)    tests/unit/test_pb.c    entries unit.pb.<test>
 #   etcd3_fake_test(test_kv)    tests/fake/test_kv.c    entries fake.kv.<test>
-#   etcd3_real_test(test_kv)    tests/real/test_kv.c    entries real-3.4.kv.<test>, real-3.5.kv.<test>, ...
-#   etcd3_fuzz_target(fuzz_pb)  tests/fuzz/fuzz_pb.c    entry fuzz.pb
+#   etcd3_real_test(test_kv)    tests/real/test_kv.c    entries real-3.4.kv.<test>, real-3.5.kv.<test>, ... one per server
+#   etcd3_fuzz_target(fuzz_pb)  tests/fuzz/fuzz_pb.c    entry fuzz.pb, with the corpus in tests/fuzz/corpus/fuzz_pb/
+#   etcd3_check(layers ...)     any command             entry check.layers
 #
-# Optional arguments: TIMEOUT seconds (of one test), LABELS names (beside the level), SOURCES more files, LIBRARIES more libraries.
+# Optional arguments of all:
+#   TIMEOUT seconds   of one test (default 60, real 120); longer under sanitizers and valgrind
+#   SERIAL            never at the same time as another test
+#   LABELS names      beside the level: "threads" also runs under ThreadSanitizer, "no_valgrind" does not run under valgrind
+#   SOURCES files     more sources
+#   LIBRARIES names   more libraries
+#
 # The names of the tests are read from the `cmocka_unit_test(...)` lines of the source; the build runs CMake again when it changes.
+# A test sees in its environment: ETCD3_TEST_SLOWDOWN, how many times slower than usual this build may be (1: not); real tests
+# ETCD3_TEST_ETCD, the server's program, and ETCD3_TEST_ETCD_VERSION, "3.6".
+
+set(ETCD3_TEST_LAUNCHER "" CACHE STRING "Command in front of every unit, fake and real test, such as valgrind")
+
+if(ETCD3_TEST_LAUNCHER)
+    set(slowdown 10)
+elseif(ETCD3_SANITIZE)
+    set(slowdown 4)
+else()
+    set(slowdown 1)
+endif()
 
 # Reads the names of the cmocka tests in a source file.
 function(etcd3_read_tests source out)
@@ -20,14 +39,12 @@ function(etcd3_read_tests source out)
     set(${out} ${found} PARENT_SCOPE)
 endfunction()
 
-# Builds tests/<level>/<name>.c into a program <level>_<name>; SOURCES and LIBRARIES are taken from the caller's scope.
-macro(etcd3_test_program level name default_timeout)
-    cmake_parse_arguments(test "" "TIMEOUT" "LABELS;SOURCES;LIBRARIES" ${ARGN})
+# Builds tests/<level>/<name>.c into the program <level>_<name>. Sets in the caller's scope: program, short_name, and test_* of the
+# optional arguments.
+macro(etcd3_test_program level name)
+    cmake_parse_arguments(test "SERIAL" "TIMEOUT" "LABELS;SOURCES;LIBRARIES" ${ARGN})
     if(test_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "${name}: unknown arguments ${test_UNPARSED_ARGUMENTS}")
-    endif()
-    if(NOT test_TIMEOUT)
-        set(test_TIMEOUT ${default_timeout})
     endif()
     set(program ${level}_${name})
     add_executable(${program} ${CMAKE_CURRENT_SOURCE_DIR}/${level}/${name}.c ${test_SOURCES})
@@ -35,78 +52,80 @@ macro(etcd3_test_program level name default_timeout)
     string(REGEX REPLACE "^(test|fuzz)_" "" short_name ${name})
 endmacro()
 
-function(etcd3_unit_test name)
-    etcd3_test_program(unit ${name} 60 ${ARGN})
-    etcd3_read_tests(${CMAKE_CURRENT_SOURCE_DIR}/unit/${name}.c tests)
+# Gives a CTest entry what all have in common; reads test_* of the caller's scope.
+function(etcd3_entry_properties entry default_timeout labels environment)
+    if(NOT test_TIMEOUT)
+        set(test_TIMEOUT ${default_timeout})
+    endif()
+    math(EXPR timeout "${test_TIMEOUT} * ${slowdown}")
+    set_tests_properties(${entry} PROPERTIES
+        TIMEOUT ${timeout}
+        LABELS "${labels};${test_LABELS}"
+        RUN_SERIAL ${test_SERIAL}
+        ENVIRONMENT "ETCD3_TEST_SLOWDOWN=${slowdown};${environment}"
+        SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+endfunction()
+
+# Registers every test of a program as <prefix>.<short_name>.<test>.
+function(etcd3_register_tests prefix source default_timeout labels environment)
+    etcd3_read_tests(${source} tests)
     foreach(test IN LISTS tests)
-        add_test(NAME unit.${short_name}.${test} COMMAND ${program} ${test})
-        set_tests_properties(unit.${short_name}.${test} PROPERTIES TIMEOUT ${test_TIMEOUT} LABELS "unit;${test_LABELS}")
+        set(entry ${prefix}.${short_name}.${test})
+        add_test(NAME ${entry} COMMAND ${ETCD3_TEST_LAUNCHER} $<TARGET_FILE:${program}> ${test})
+        etcd3_entry_properties(${entry} ${default_timeout} "${labels}" "${environment}")
     endforeach()
+endfunction()
+
+function(etcd3_unit_test name)
+    etcd3_test_program(unit ${name} ${ARGN})
+    etcd3_register_tests(unit ${CMAKE_CURRENT_SOURCE_DIR}/unit/${name}.c 60 "unit" "")
 endfunction()
 
 function(etcd3_fake_test name)
-    etcd3_test_program(fake ${name} 60 ${ARGN})
-    etcd3_read_tests(${CMAKE_CURRENT_SOURCE_DIR}/fake/${name}.c tests)
-    foreach(test IN LISTS tests)
-        add_test(NAME fake.${short_name}.${test} COMMAND ${program} ${test})
-        set_tests_properties(fake.${short_name}.${test} PROPERTIES TIMEOUT ${test_TIMEOUT} LABELS "fake;${test_LABELS}")
-    endforeach()
-endfunction()
-
-# The servers under test as a list of "<version>=<path>": from scripts/build-etcd, else the etcd on the PATH.
-function(etcd3_find_servers out)
-    set(servers "")
-    set(lister ${PROJECT_SOURCE_DIR}/scripts/build-etcd)
-    if(EXISTS ${lister})
-        execute_process(COMMAND ${lister} --list OUTPUT_VARIABLE lines RESULT_VARIABLE failed OUTPUT_STRIP_TRAILING_WHITESPACE)
-        if(NOT failed AND lines)
-            string(REPLACE "\n" ";" lines "${lines}")
-            foreach(line IN LISTS lines)
-                string(REGEX REPLACE "^v?([0-9]+\\.[0-9]+)[^ ]* +(.*)$" "\\1=\\2" server "${line}")
-                list(APPEND servers "${server}")
-            endforeach()
-        endif()
-    endif()
-    if(NOT servers)
-        find_program(ETCD3_SYSTEM_ETCD etcd)
-        if(ETCD3_SYSTEM_ETCD)
-            execute_process(COMMAND ${ETCD3_SYSTEM_ETCD} --version OUTPUT_VARIABLE text)
-            if(text MATCHES "etcd Version: ([0-9]+\\.[0-9]+)")
-                set(servers "${CMAKE_MATCH_1}=${ETCD3_SYSTEM_ETCD}")
-            endif()
-        endif()
-    endif()
-    list(REMOVE_DUPLICATES servers)
-    message(STATUS "etcd servers under test: ${servers}")
-    set(${out} "${servers}" PARENT_SCOPE)
+    etcd3_test_program(fake ${name} ${ARGN})
+    etcd3_register_tests(fake ${CMAKE_CURRENT_SOURCE_DIR}/fake/${name}.c 60 "fake" "")
 endfunction()
 
 function(etcd3_real_test name)
-    etcd3_test_program(real ${name} 120 ${ARGN})
-    etcd3_read_tests(${CMAKE_CURRENT_SOURCE_DIR}/real/${name}.c tests)
+    etcd3_test_program(real ${name} ${ARGN})
     foreach(server IN LISTS ETCD3_SERVERS)
-        string(REGEX REPLACE "=.*" "" version ${server})
-        string(REGEX REPLACE "^[^=]*=" "" path ${server})
-        foreach(test IN LISTS tests)
-            set(entry real-${version}.${short_name}.${test})
-            add_test(NAME ${entry} COMMAND ${program} ${test})
-            set_tests_properties(${entry} PROPERTIES TIMEOUT ${test_TIMEOUT} LABELS "real;real-${version};${test_LABELS}"
-                ENVIRONMENT "ETCD3_TEST_ETCD=${path};ETCD3_TEST_ETCD_VERSION=${version}")
-        endforeach()
+        string(REGEX MATCH "^([^=]*)=(.*)$" matched ${server})
+        set(version ${CMAKE_MATCH_1})
+        etcd3_register_tests(real-${version} ${CMAKE_CURRENT_SOURCE_DIR}/real/${name}.c 120 "real;real-${version}"
+            "ETCD3_TEST_ETCD=${CMAKE_MATCH_2};ETCD3_TEST_ETCD_VERSION=${version}")
     endforeach()
 endfunction()
 
 # With ETCD3_FUZZ: a libFuzzer program. Else a program that runs the corpus and a fixed number of mutations of it.
 function(etcd3_fuzz_target name)
-    etcd3_test_program(fuzz ${name} 120 ${ARGN})
+    etcd3_test_program(fuzz ${name} ${ARGN})
     if(ETCD3_FUZZ)
         target_link_options(${program} PRIVATE -fsanitize=fuzzer)
         add_dependencies(fuzz_targets ${program})
     else()
         target_sources(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/driver.c)
         add_test(NAME fuzz.${short_name} COMMAND ${program} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
-        set_tests_properties(fuzz.${short_name} PROPERTIES TIMEOUT ${test_TIMEOUT} LABELS "fuzz;${test_LABELS}")
+        etcd3_entry_properties(fuzz.${short_name} 120 "fuzz" "")
     endif()
+endfunction()
+
+# A check of the tree or of what was built: etcd3_check(<name> [TIMEOUT s] [SERIAL] [LABELS ...] COMMAND ...)
+function(etcd3_check name)
+    cmake_parse_arguments(test "SERIAL" "TIMEOUT" "LABELS;COMMAND" ${ARGN})
+    add_test(NAME check.${name} COMMAND ${test_COMMAND} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    etcd3_entry_properties(check.${name} 120 "check" "")
+endfunction()
+
+# The servers under test as a list of "<version>=<path>": what scripts/build-etcd has, else the etcd on the PATH.
+function(etcd3_find_servers out)
+    set(servers "")
+    execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/build-etcd --list OUTPUT_VARIABLE lines OUTPUT_STRIP_TRAILING_WHITESPACE)
+    if(lines)
+        string(REGEX REPLACE "([^ \n]+) +([^\n]+)" "\\1=\\2" servers "${lines}")
+        string(REPLACE "\n" ";" servers "${servers}")
+    endif()
+    message(STATUS "etcd servers under test: ${servers}")
+    set(${out} "${servers}" PARENT_SCOPE)
 endfunction()
 
 add_custom_target(fuzz_targets)
