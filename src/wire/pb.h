@@ -29,9 +29,9 @@ typedef enum etcd__pb_kind {
 /** Bytes of the encoded form of `message`, a struct of `type`. */
 size_t etcd__pb_encoded_size(const etcd__pb_message *type, const void *message);
 
-/** Encodes into `out`, which has room for etcd__pb_encoded_size() bytes. Canonical: fields in order of their numbers, zero
- *  values left out except in a oneof, so equal messages give equal bytes, the same as Go's encoder gives. */
-void etcd__pb_encode(const etcd__pb_message *type, const void *message, uint8_t *out);
+/** Encodes into out[0 .. size), where `size` is what etcd__pb_encoded_size() returned. Cannot fail. Canonical: fields in order
+ *  of their numbers, zero values left out except in a oneof, so equal messages give equal bytes, the same as Go's encoder gives. */
+void etcd__pb_encode(const etcd__pb_message *type, const void *message, uint8_t *out, size_t size);
 
 /** Decodes data[0 .. len) into `message`, a cleared struct of `type`.
  *

@@ -1,0 +1,623 @@
+/* All messages of the etcd API as C structs, with their tables (etcdserverpb, mvccpb, authpb, v3lockpb, v3electionpb and
+ * grpc.health.v1; facts in the contract, section 3).
+ *
+ * Requests are internal (etcd__...). Responses are the public structs of <etcd3/...>; those of services that have no public
+ * header yet are below, under the name that they will have there. A struct starts out as a copy of its table's `initial`, or all
+ * zero (a NULL bytes pointer with length 0 is encoded as empty). Optional messages are pointers, repeated fields
+ * `const T *xs; size_t n_xs`. */
+#ifndef ETCD__WIRE_MESSAGES_H
+#define ETCD__WIRE_MESSAGES_H
+
+#include "wire/table.h"
+
+#include <etcd3/txn.h>
+
+/* For messages without fields: C has no empty struct. */
+typedef struct etcd__empty {
+    char unused;
+} etcd__empty;
+
+/* -- KV: requests -- */
+
+typedef struct etcd__range_request {
+    etcd_bytes key, range_end;
+    int64_t limit, revision;
+    int32_t sort_order, sort_target; /* etcd_sort_order, etcd_sort_target */
+    bool serializable, keys_only, count_only;
+    int64_t min_mod_revision, max_mod_revision, min_create_revision, max_create_revision;
+} etcd__range_request;
+
+typedef struct etcd__put_request {
+    etcd_bytes key, value;
+    int64_t lease;
+    bool prev_kv, ignore_value, ignore_lease;
+} etcd__put_request;
+
+typedef struct etcd__delete_range_request {
+    etcd_bytes key, range_end;
+    bool prev_kv;
+} etcd__delete_range_request;
+
+/* `target` also says which operand is sent, so the two cannot contradict each other: ETCD_COMPARE_VALUE sends `value` and the
+ * others `number`, even when empty or zero. Decoding an operand sets `target` to it. */
+typedef struct etcd__compare {
+    int32_t result; /* etcd_compare_op */
+    int32_t target; /* etcd_compare_target */
+    etcd_bytes key;
+    int64_t number;
+    etcd_bytes value;
+    etcd_bytes range_end;
+} etcd__compare;
+
+typedef struct etcd__txn_request etcd__txn_request;
+
+/* `type` says which member is sent; it must not be NULL then. */
+typedef struct etcd__request_op {
+    int32_t type; /* etcd_op_type */
+    const etcd__range_request *range;
+    const etcd__put_request *put;
+    const etcd__delete_range_request *del;
+    const etcd__txn_request *txn;
+} etcd__request_op;
+
+struct etcd__txn_request {
+    const etcd__compare *const *compare;
+    size_t n_compare;
+    const etcd__request_op *const *success;
+    size_t n_success;
+    const etcd__request_op *const *failure;
+    size_t n_failure;
+};
+
+typedef struct etcd__compaction_request {
+    int64_t revision;
+    bool physical;
+} etcd__compaction_request;
+
+typedef struct etcd__range_stream_response {
+    const etcd_get_response *range_response;
+} etcd__range_stream_response;
+
+/* -- Watch -- */
+
+enum etcd_event_type { ETCD_EVENT_PUT = 0, ETCD_EVENT_DELETE = 1 };
+
+typedef struct etcd_event {
+    int32_t type; /* etcd_event_type */
+    const etcd_kv *kv;
+    const etcd_kv *prev_kv;
+} etcd_event;
+
+enum etcd__watch_request_type { ETCD__WATCH_CREATE = 1, ETCD__WATCH_CANCEL = 2, ETCD__WATCH_PROGRESS = 3 };
+
+enum etcd_watch_filter { ETCD_WATCH_FILTER_NOPUT = 0, ETCD_WATCH_FILTER_NODELETE = 1 };
+
+typedef struct etcd__watch_create_request {
+    etcd_bytes key, range_end;
+    int64_t start_revision;
+    bool progress_notify, prev_kv, fragment;
+    const int32_t *filters; /* etcd_watch_filter */
+    size_t n_filters;
+    int64_t watch_id;
+} etcd__watch_create_request;
+
+typedef struct etcd__watch_cancel_request {
+    int64_t watch_id;
+} etcd__watch_cancel_request;
+
+typedef struct etcd__watch_request {
+    int32_t type; /* etcd__watch_request_type: which member is sent */
+    const etcd__watch_create_request *create_request;
+    const etcd__watch_cancel_request *cancel_request;
+    const etcd__empty *progress_request;
+} etcd__watch_request;
+
+typedef struct etcd_watch_response {
+    etcd_response_header header;
+    int64_t watch_id;
+    bool created, canceled, fragment;
+    int64_t compact_revision;
+    etcd_bytes cancel_reason;
+    const etcd_event *events;
+    size_t n_events;
+} etcd_watch_response;
+
+/* -- Lease -- */
+
+typedef struct etcd__lease_grant_request {
+    int64_t ttl_s, id;
+} etcd__lease_grant_request;
+
+typedef struct etcd__lease_revoke_request {
+    int64_t id;
+} etcd__lease_revoke_request;
+
+typedef struct etcd__lease_keep_alive_request {
+    int64_t id;
+} etcd__lease_keep_alive_request;
+
+typedef struct etcd__lease_time_to_live_request {
+    int64_t id;
+    bool keys;
+} etcd__lease_time_to_live_request;
+
+typedef struct etcd__lease_checkpoint {
+    int64_t id, remaining_ttl_s;
+} etcd__lease_checkpoint;
+
+typedef struct etcd__lease_checkpoint_request {
+    const etcd__lease_checkpoint *checkpoints;
+    size_t n_checkpoints;
+} etcd__lease_checkpoint_request;
+
+typedef struct etcd__lease_checkpoint_response {
+    etcd_response_header header;
+} etcd__lease_checkpoint_response;
+
+typedef struct etcd_lease_grant_response {
+    etcd_response_header header;
+    int64_t id, ttl_s;
+    etcd_bytes error;
+} etcd_lease_grant_response;
+
+typedef struct etcd_lease_revoke_response {
+    etcd_response_header header;
+} etcd_lease_revoke_response;
+
+typedef struct etcd_keepalive_response {
+    etcd_response_header header;
+    int64_t id, ttl_s;
+} etcd_keepalive_response;
+
+typedef struct etcd_lease_time_to_live_response {
+    etcd_response_header header;
+    int64_t id, ttl_s, granted_ttl_s;
+    const etcd_bytes *keys;
+    size_t n_keys;
+} etcd_lease_time_to_live_response;
+
+typedef struct etcd_lease_status {
+    int64_t id;
+} etcd_lease_status;
+
+typedef struct etcd_lease_leases_response {
+    etcd_response_header header;
+    const etcd_lease_status *leases;
+    size_t n_leases;
+} etcd_lease_leases_response;
+
+/* -- Cluster -- */
+
+typedef struct etcd_member {
+    uint64_t id;
+    etcd_bytes name;
+    const etcd_bytes *peer_urls;
+    size_t n_peer_urls;
+    const etcd_bytes *client_urls;
+    size_t n_client_urls;
+    bool is_learner;
+} etcd_member;
+
+typedef struct etcd__member_add_request {
+    const etcd_bytes *peer_urls;
+    size_t n_peer_urls;
+    bool is_learner;
+} etcd__member_add_request;
+
+typedef struct etcd__member_remove_request {
+    uint64_t id;
+} etcd__member_remove_request;
+
+typedef struct etcd__member_update_request {
+    uint64_t id;
+    const etcd_bytes *peer_urls;
+    size_t n_peer_urls;
+} etcd__member_update_request;
+
+typedef struct etcd__member_list_request {
+    bool linearizable;
+} etcd__member_list_request;
+
+typedef struct etcd__member_promote_request {
+    uint64_t id;
+} etcd__member_promote_request;
+
+typedef struct etcd_member_add_response {
+    etcd_response_header header;
+    const etcd_member *member;
+    const etcd_member *members;
+    size_t n_members;
+} etcd_member_add_response;
+
+typedef struct etcd_member_remove_response {
+    etcd_response_header header;
+    const etcd_member *members;
+    size_t n_members;
+} etcd_member_remove_response;
+
+typedef struct etcd_member_update_response {
+    etcd_response_header header;
+    const etcd_member *members;
+    size_t n_members;
+} etcd_member_update_response;
+
+typedef struct etcd_member_list_response {
+    etcd_response_header header;
+    const etcd_member *members;
+    size_t n_members;
+} etcd_member_list_response;
+
+typedef struct etcd_member_promote_response {
+    etcd_response_header header;
+    const etcd_member *members;
+    size_t n_members;
+} etcd_member_promote_response;
+
+/* -- Maintenance -- */
+
+enum etcd_alarm_type { ETCD_ALARM_NONE = 0, ETCD_ALARM_NOSPACE = 1, ETCD_ALARM_CORRUPT = 2 };
+
+enum etcd_alarm_action { ETCD_ALARM_GET = 0, ETCD_ALARM_ACTIVATE = 1, ETCD_ALARM_DEACTIVATE = 2 };
+
+enum etcd_downgrade_action { ETCD_DOWNGRADE_VALIDATE = 0, ETCD_DOWNGRADE_ENABLE = 1, ETCD_DOWNGRADE_CANCEL = 2 };
+
+typedef struct etcd__alarm_request {
+    int32_t action; /* etcd_alarm_action */
+    uint64_t member_id;
+    int32_t alarm; /* etcd_alarm_type */
+} etcd__alarm_request;
+
+typedef struct etcd__hash_kv_request {
+    int64_t revision;
+} etcd__hash_kv_request;
+
+typedef struct etcd__move_leader_request {
+    uint64_t target_id;
+} etcd__move_leader_request;
+
+typedef struct etcd__downgrade_request {
+    int32_t action; /* etcd_downgrade_action */
+    etcd_bytes version;
+} etcd__downgrade_request;
+
+typedef struct etcd__downgrade_version_test_request {
+    etcd_bytes ver;
+} etcd__downgrade_version_test_request;
+
+typedef struct etcd_alarm_member {
+    uint64_t member_id;
+    int32_t alarm; /* etcd_alarm_type */
+} etcd_alarm_member;
+
+typedef struct etcd_alarm_response {
+    etcd_response_header header;
+    const etcd_alarm_member *alarms;
+    size_t n_alarms;
+} etcd_alarm_response;
+
+typedef struct etcd_downgrade_info {
+    bool enabled;
+    etcd_bytes target_version;
+} etcd_downgrade_info;
+
+typedef struct etcd_status_response {
+    etcd_response_header header;
+    etcd_bytes version;
+    int64_t db_size;
+    uint64_t leader, raft_index, raft_term, raft_applied_index;
+    const etcd_bytes *errors;
+    size_t n_errors;
+    int64_t db_size_in_use;
+    bool is_learner;
+    etcd_bytes storage_version;
+    int64_t db_size_quota;
+    const etcd_downgrade_info *downgrade_info;
+} etcd_status_response;
+
+typedef struct etcd_defragment_response {
+    etcd_response_header header;
+} etcd_defragment_response;
+
+typedef struct etcd_hash_response {
+    etcd_response_header header;
+    uint32_t hash;
+} etcd_hash_response;
+
+typedef struct etcd_hash_kv_response {
+    etcd_response_header header;
+    uint32_t hash;
+    int64_t compact_revision, hash_revision;
+} etcd_hash_kv_response;
+
+typedef struct etcd_snapshot_response {
+    etcd_response_header header;
+    uint64_t remaining_bytes;
+    etcd_bytes blob;
+    etcd_bytes version;
+} etcd_snapshot_response;
+
+typedef struct etcd_move_leader_response {
+    etcd_response_header header;
+} etcd_move_leader_response;
+
+typedef struct etcd_downgrade_response {
+    etcd_response_header header;
+    etcd_bytes version;
+} etcd_downgrade_response;
+
+/* -- Auth -- */
+
+enum etcd_permission_type { ETCD_PERMISSION_READ = 0, ETCD_PERMISSION_WRITE = 1, ETCD_PERMISSION_READWRITE = 2 };
+
+typedef struct etcd_permission {
+    int32_t type; /* etcd_permission_type */
+    etcd_bytes key, range_end;
+} etcd_permission;
+
+typedef struct etcd__user_add_options {
+    bool no_password;
+} etcd__user_add_options;
+
+typedef struct etcd__auth_user {
+    etcd_bytes name, password;
+    const etcd_bytes *roles;
+    size_t n_roles;
+    const etcd__user_add_options *options;
+} etcd__auth_user;
+
+typedef struct etcd__auth_role {
+    etcd_bytes name;
+    const etcd_permission *key_permission;
+    size_t n_key_permission;
+} etcd__auth_role;
+
+typedef struct etcd__authenticate_request {
+    etcd_bytes name, password;
+} etcd__authenticate_request;
+
+typedef struct etcd__user_add_request {
+    etcd_bytes name, password;
+    const etcd__user_add_options *options;
+    etcd_bytes hashed_password;
+} etcd__user_add_request;
+
+typedef struct etcd__user_get_request {
+    etcd_bytes name;
+} etcd__user_get_request;
+
+typedef struct etcd__user_delete_request {
+    etcd_bytes name;
+} etcd__user_delete_request;
+
+typedef struct etcd__user_change_password_request {
+    etcd_bytes name, password, hashed_password;
+} etcd__user_change_password_request;
+
+typedef struct etcd__user_grant_role_request {
+    etcd_bytes user, role;
+} etcd__user_grant_role_request;
+
+typedef struct etcd__user_revoke_role_request {
+    etcd_bytes name, role;
+} etcd__user_revoke_role_request;
+
+typedef struct etcd__role_add_request {
+    etcd_bytes name;
+} etcd__role_add_request;
+
+typedef struct etcd__role_get_request {
+    etcd_bytes role;
+} etcd__role_get_request;
+
+typedef struct etcd__role_delete_request {
+    etcd_bytes role;
+} etcd__role_delete_request;
+
+typedef struct etcd__role_grant_permission_request {
+    etcd_bytes name;
+    const etcd_permission *perm;
+} etcd__role_grant_permission_request;
+
+typedef struct etcd__role_revoke_permission_request {
+    etcd_bytes role, key, range_end;
+} etcd__role_revoke_permission_request;
+
+typedef struct etcd_auth_enable_response {
+    etcd_response_header header;
+} etcd_auth_enable_response;
+
+typedef struct etcd_auth_disable_response {
+    etcd_response_header header;
+} etcd_auth_disable_response;
+
+typedef struct etcd_auth_status_response {
+    etcd_response_header header;
+    bool enabled;
+    uint64_t auth_revision;
+} etcd_auth_status_response;
+
+typedef struct etcd_authenticate_response {
+    etcd_response_header header;
+    etcd_bytes token;
+} etcd_authenticate_response;
+
+typedef struct etcd_user_add_response {
+    etcd_response_header header;
+} etcd_user_add_response;
+
+typedef struct etcd_user_get_response {
+    etcd_response_header header;
+    const etcd_bytes *roles;
+    size_t n_roles;
+} etcd_user_get_response;
+
+typedef struct etcd_user_list_response {
+    etcd_response_header header;
+    const etcd_bytes *users;
+    size_t n_users;
+} etcd_user_list_response;
+
+typedef struct etcd_user_delete_response {
+    etcd_response_header header;
+} etcd_user_delete_response;
+
+typedef struct etcd_user_change_password_response {
+    etcd_response_header header;
+} etcd_user_change_password_response;
+
+typedef struct etcd_user_grant_role_response {
+    etcd_response_header header;
+} etcd_user_grant_role_response;
+
+typedef struct etcd_user_revoke_role_response {
+    etcd_response_header header;
+} etcd_user_revoke_role_response;
+
+typedef struct etcd_role_add_response {
+    etcd_response_header header;
+} etcd_role_add_response;
+
+typedef struct etcd_role_get_response {
+    etcd_response_header header;
+    const etcd_permission *perm;
+    size_t n_perm;
+} etcd_role_get_response;
+
+typedef struct etcd_role_list_response {
+    etcd_response_header header;
+    const etcd_bytes *roles;
+    size_t n_roles;
+} etcd_role_list_response;
+
+typedef struct etcd_role_delete_response {
+    etcd_response_header header;
+} etcd_role_delete_response;
+
+typedef struct etcd_role_grant_permission_response {
+    etcd_response_header header;
+} etcd_role_grant_permission_response;
+
+typedef struct etcd_role_revoke_permission_response {
+    etcd_response_header header;
+} etcd_role_revoke_permission_response;
+
+/* -- the server's own lock and election services, and health -- */
+
+typedef struct etcd__lock_request {
+    etcd_bytes name;
+    int64_t lease;
+} etcd__lock_request;
+
+typedef struct etcd__lock_response {
+    etcd_response_header header;
+    etcd_bytes key;
+} etcd__lock_response;
+
+typedef struct etcd__unlock_request {
+    etcd_bytes key;
+} etcd__unlock_request;
+
+typedef struct etcd__unlock_response {
+    etcd_response_header header;
+} etcd__unlock_response;
+
+typedef struct etcd__leader_key {
+    etcd_bytes name, key;
+    int64_t rev, lease;
+} etcd__leader_key;
+
+typedef struct etcd__campaign_request {
+    etcd_bytes name;
+    int64_t lease;
+    etcd_bytes value;
+} etcd__campaign_request;
+
+typedef struct etcd__campaign_response {
+    etcd_response_header header;
+    const etcd__leader_key *leader;
+} etcd__campaign_response;
+
+typedef struct etcd__leader_request {
+    etcd_bytes name;
+} etcd__leader_request;
+
+typedef struct etcd__leader_response {
+    etcd_response_header header;
+    const etcd_kv *kv;
+} etcd__leader_response;
+
+typedef struct etcd__resign_request {
+    const etcd__leader_key *leader;
+} etcd__resign_request;
+
+typedef struct etcd__resign_response {
+    etcd_response_header header;
+} etcd__resign_response;
+
+typedef struct etcd__proclaim_request {
+    const etcd__leader_key *leader;
+    etcd_bytes value;
+} etcd__proclaim_request;
+
+typedef struct etcd__proclaim_response {
+    etcd_response_header header;
+} etcd__proclaim_response;
+
+enum etcd__health_status {
+    ETCD__HEALTH_UNKNOWN = 0,
+    ETCD__HEALTH_SERVING = 1,
+    ETCD__HEALTH_NOT_SERVING = 2,
+    ETCD__HEALTH_SERVICE_UNKNOWN = 3
+};
+
+typedef struct etcd__health_check_request {
+    etcd_bytes service;
+} etcd__health_check_request;
+
+typedef struct etcd__health_check_response {
+    int32_t status; /* etcd__health_status */
+} etcd__health_check_response;
+
+/* -- the tables -- */
+
+/** Every message, X(descriptor): its table is etcd__<descriptor>_type. */
+#define ETCD__MESSAGES(X) \
+    X(response_header) X(kv) X(event) X(range_request) X(get_response) X(range_stream_response) X(put_request) \
+    X(put_response) X(delete_range_request) X(delete_response) X(request_op) X(op_response) X(compare) \
+    X(txn_request) X(txn_response) X(compaction_request) X(compact_response) X(watch_request) \
+    X(watch_create_request) X(watch_cancel_request) X(watch_progress_request) X(watch_response) \
+    X(lease_grant_request) X(lease_grant_response) X(lease_revoke_request) X(lease_revoke_response) \
+    X(lease_checkpoint) X(lease_checkpoint_request) X(lease_checkpoint_response) X(lease_keep_alive_request) \
+    X(keepalive_response) X(lease_time_to_live_request) X(lease_time_to_live_response) X(lease_leases_request) \
+    X(lease_status) X(lease_leases_response) X(member) X(member_add_request) X(member_add_response) \
+    X(member_remove_request) X(member_remove_response) X(member_update_request) X(member_update_response) \
+    X(member_list_request) X(member_list_response) X(member_promote_request) X(member_promote_response) \
+    X(alarm_request) X(alarm_member) X(alarm_response) X(status_request) X(downgrade_info) X(status_response) \
+    X(defragment_request) X(defragment_response) X(hash_request) X(hash_response) X(hash_kv_request) \
+    X(hash_kv_response) X(snapshot_request) X(snapshot_response) X(move_leader_request) X(move_leader_response) \
+    X(downgrade_request) X(downgrade_response) X(downgrade_version_test_request) X(user_add_options) X(auth_user) \
+    X(permission) X(auth_role) X(auth_enable_request) X(auth_enable_response) X(auth_disable_request) \
+    X(auth_disable_response) X(auth_status_request) X(auth_status_response) X(authenticate_request) \
+    X(authenticate_response) X(user_add_request) X(user_add_response) X(user_get_request) X(user_get_response) \
+    X(user_list_request) X(user_list_response) X(user_delete_request) X(user_delete_response) \
+    X(user_change_password_request) X(user_change_password_response) X(user_grant_role_request) \
+    X(user_grant_role_response) X(user_revoke_role_request) X(user_revoke_role_response) X(role_add_request) \
+    X(role_add_response) X(role_get_request) X(role_get_response) X(role_list_request) X(role_list_response) \
+    X(role_delete_request) X(role_delete_response) X(role_grant_permission_request) \
+    X(role_grant_permission_response) X(role_revoke_permission_request) X(role_revoke_permission_response) \
+    X(lock_request) X(lock_response) X(unlock_request) X(unlock_response) X(leader_key) X(campaign_request) \
+    X(campaign_response) X(leader_request) X(leader_response) X(resign_request) X(resign_response) \
+    X(proclaim_request) X(proclaim_response) X(health_check_request) X(health_check_response)
+
+#define ETCD__MESSAGE_DECLARE(descriptor) extern const etcd__pb_message etcd__##descriptor##_type;
+ETCD__MESSAGES(ETCD__MESSAGE_DECLARE)
+#undef ETCD__MESSAGE_DECLARE
+
+/** All tables, in the order of the list above. */
+extern const etcd__pb_message *const etcd__messages[];
+extern const size_t etcd__n_messages;
+
+/** The table of the message of that full name, or NULL. */
+const etcd__pb_message *etcd__message_find(const char *name);
+
+#endif
