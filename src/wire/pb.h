@@ -33,12 +33,17 @@ size_t etcd__pb_encoded_size(const etcd__pb_message *type, const void *message);
  *  of their numbers, zero values left out except in a oneof, so equal messages give equal bytes, the same as Go's encoder gives. */
 void etcd__pb_encode(const etcd__pb_message *type, const void *message, uint8_t *out, size_t size);
 
-/** Decodes data[0 .. len) into `message`, a cleared struct of `type`.
+/** Messages within messages. The Go server knows no such limit, so whoever lets a program nest transactions must refuse more than
+ *  ETCD__PB_MAX_DEPTH / 2 - 1 of them: the answer has two levels for each. */
+#define ETCD__PB_MAX_DEPTH 100
+
+/** Decodes data[0 .. len) into `message`, a struct of `type`, which need not be cleared.
  *
  *  Zero copy: bytes fields point into `data`, which is written to: every bytes value gets its NUL in place, over bytes that
  *  were read already. Therefore data[len] must exist and be writable, and `data` must live as long as the message. Arrays and
  *  nested messages come from `arena`. Absent bytes fields point to a static "". Unknown fields are skipped.
- *  ETCD_ERR_PROTOCOL for malformed bytes (the message names the type and what is wrong), ETCD_ERR_NO_MEMORY. */
+ *  ETCD_ERR_PROTOCOL for malformed bytes (the message names the type, what is wrong and where), ETCD_ERR_TOO_LARGE over the
+ *  arena's limit, ETCD_ERR_NO_MEMORY. After an error `data` and `message` are useless. */
 int etcd__pb_decode(const etcd__pb_message *type, uint8_t *data, size_t len, etcd__arena *arena, void *message,
                     etcd_error *err);
 

@@ -1,0 +1,444 @@
+/* Decoding: zero-copy, into structs and arrays of one arena.
+ *
+ * Invariants
+ * - The cursor only moves forward, and no byte at or behind it has been changed. A bytes value needs a NUL at its end, which is
+ *   the place of the next tag: `pending` remembers it, and it is written once the next tag, of whatever message, has been read.
+ * - An array is allocated when its first element comes, for as many as follow without a gap (they are counted ahead); its capacity is
+ *   in front of it. Elements that come later, behind another field or in a merged message, make it grow by doubling.
+ * - Memory is bounded by the arena's limit, time is linear in the length, recursion is bounded by ETCD__PB_MAX_DEPTH.
+ *
+ * Where the specification leaves a choice this follows Go's google.golang.org/protobuf, which the server uses: a varint over 64 bits is an
+ * error, numbers are cut to the width of their field, a known field of another wire type counts as unknown, the last of several plain values
+ * wins, several messages in one field are merged, unknown groups are skipped. https://protobuf.dev/programming-guides/encoding/ */
+#include "base/error.h"
+#include "wire/table.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <string.h>
+
+#define MAX_FIELD_NUMBER 0x1fffffffu
+#define ARRAY_HEADER alignof(max_align_t) /* in front of an array: a size_t, its capacity */
+
+enum wire_type { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_LENGTH = 2, WIRE_GROUP = 3, WIRE_END_GROUP = 4, WIRE_32 = 5 };
+
+typedef struct decoder {
+    uint8_t *pending; /* where the NUL of the latest bytes value goes */
+    etcd__arena *arena;
+    unsigned depth;
+    uint8_t nowhere; /* `pending` before the first bytes value */
+    int code;        /* of the error */
+    const etcd__pb_message *type;
+    const uint8_t *start;
+    etcd_error *err;
+} decoder;
+
+/* Every function that reads returns the cursor behind what it read, or NULL after an error. */
+
+static __attribute__((cold, noinline)) void set_malformed(decoder *d, const uint8_t *at, const char *what)
+{
+    d->code = etcd__error_set(d->err, ETCD_ERR_PROTOCOL, "malformed %s: %s at byte %zu", d->type->name, what,
+                              (size_t)(at - d->start));
+}
+
+static __attribute__((cold, noinline)) void set_no_memory(decoder *d, size_t size)
+{
+    if (size > d->arena->limit - d->arena->allocated)
+        d->code = etcd__error_set(d->err, ETCD_ERR_TOO_LARGE, "%s takes more than the limit of %zu bytes of memory",
+                                  d->type->name, d->arena->limit);
+    else
+        d->code = etcd__error_no_memory(d->err);
+}
+
+static inline uint8_t *fail(decoder *d, const uint8_t *at, const char *what)
+{
+    set_malformed(d, at, what);
+    return NULL;
+}
+
+static inline void *load_pointer(const uint8_t *slot)
+{
+    void *pointer;
+
+    memcpy(&pointer, slot, sizeof pointer);
+    return pointer;
+}
+
+static inline void store_pointer(uint8_t *slot, const void *pointer)
+{
+    memcpy(slot, &pointer, sizeof pointer);
+}
+
+/* A varint of any length; NULL when it is cut off or has more than 64 bits. */
+static const uint8_t *peek_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *value)
+{
+    uint64_t result = 0;
+
+    for (unsigned shift = 0; p < end && shift < 64; shift += 7) {
+        const uint8_t byte = *p++;
+
+        if (shift == 63 && byte > 1)
+            return NULL;
+        result |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *value = result;
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static inline const uint8_t *peek_varint(const uint8_t *p, const uint8_t *end, uint64_t *value)
+{
+    if (p < end && *p < 0x80) {
+        *value = *p;
+        return p + 1;
+    }
+    return peek_long_varint(p, end, value);
+}
+
+static inline uint8_t *read_varint(decoder *d, uint8_t *p, const uint8_t *end, uint64_t *value)
+{
+    const uint8_t *next = peek_varint(p, end, value);
+
+    return next ? p + (next - p) : fail(d, p, "bad varint");
+}
+
+/* A length, and that many bytes are there. */
+static inline uint8_t *read_length(decoder *d, uint8_t *p, const uint8_t *end, size_t *len)
+{
+    uint64_t value;
+    uint8_t *next = read_varint(d, p, end, &value);
+
+    if (next == NULL)
+        return NULL;
+    if (value > (size_t)(end - next))
+        return fail(d, p, "length past the end");
+    *len = (size_t)value;
+    return next;
+}
+
+static uint8_t *skip_bytes(decoder *d, uint8_t *p, const uint8_t *end, size_t len)
+{
+    return len <= (size_t)(end - p) ? p + len : fail(d, p, "value past the end");
+}
+
+static uint8_t *skip_group(decoder *d, uint64_t start_tag, uint8_t *p, const uint8_t *end);
+
+/* Skips the value of a field that the table does not know. */
+static uint8_t *skip_value(decoder *d, uint64_t tag, uint8_t *p, const uint8_t *end)
+{
+    uint64_t number;
+    size_t len;
+
+    if (tag >> 3 == 0 || tag >> 3 > MAX_FIELD_NUMBER)
+        return fail(d, p, "bad field number");
+    switch (tag & 7) {
+    case WIRE_VARINT:
+        return read_varint(d, p, end, &number);
+    case WIRE_64:
+        return skip_bytes(d, p, end, 8);
+    case WIRE_LENGTH:
+        p = read_length(d, p, end, &len);
+        return p ? p + len : NULL;
+    case WIRE_GROUP:
+        return skip_group(d, tag, p, end);
+    case WIRE_32:
+        return skip_bytes(d, p, end, 4);
+    case WIRE_END_GROUP:
+        return fail(d, p, "end of a group that did not start");
+    default:
+        return fail(d, p, "bad wire type");
+    }
+}
+
+static uint8_t *skip_group(decoder *d, uint64_t start_tag, uint8_t *p, const uint8_t *end)
+{
+    const uint64_t end_tag = start_tag - WIRE_GROUP + WIRE_END_GROUP;
+    uint64_t tag;
+
+    if (++d->depth > ETCD__PB_MAX_DEPTH)
+        return fail(d, p, "nested too deep");
+    while (p != NULL) {
+        p = read_varint(d, p, end, &tag);
+        if (p != NULL && tag == end_tag)
+            break;
+        if (p != NULL)
+            p = skip_value(d, tag, p, end);
+    }
+    d->depth--;
+    return p;
+}
+
+/* Looks up by position first: numbers start at 1 and have few gaps. A repeated number is also found under its packed form. */
+static inline const etcd__pb_field *find_field(const etcd__pb_message *type, uint64_t tag)
+{
+    const uint64_t index = (tag >> 3) - 1;
+
+    if (index < type->n_fields && type->fields[index].tag == tag)
+        return &type->fields[index];
+    for (size_t i = type->n_fields; i-- > 0;) {
+        const etcd__pb_field *field = &type->fields[i];
+
+        if (field->tag == tag)
+            return field;
+        if (field->shape == ETCD__PB_ARRAY && field->kind < ETCD__PB_BYTES && (field->tag | WIRE_LENGTH) == tag)
+            return field;
+    }
+    return NULL;
+}
+
+static inline void store_number(const etcd__pb_field *field, uint8_t *slot, uint64_t value)
+{
+    switch (field->kind) {
+    case ETCD__PB_BOOL:
+        *(bool *)slot = value != 0;
+        break;
+    case ETCD__PB_INT32:
+        *(int32_t *)slot = (int32_t)(uint32_t)value;
+        break;
+    case ETCD__PB_UINT32:
+        *(uint32_t *)slot = (uint32_t)value;
+        break;
+    case ETCD__PB_INT64:
+        *(int64_t *)slot = (int64_t)value;
+        break;
+    default:
+        assert(field->kind == ETCD__PB_UINT64);
+        *(uint64_t *)slot = value;
+        break;
+    }
+}
+
+static inline uint8_t *decode_bytes(decoder *d, uint8_t *slot, uint8_t *p, const uint8_t *end)
+{
+    etcd_bytes *bytes = (etcd_bytes *)slot;
+    size_t len;
+
+    p = read_length(d, p, end, &len);
+    if (p == NULL)
+        return NULL;
+    bytes->data = (const char *)p;
+    bytes->len = len;
+    d->pending = p + len;
+    return p + len;
+}
+
+static uint8_t *decode_message(decoder *d, const etcd__pb_message *type, uint8_t *message, uint8_t *p, const uint8_t *end);
+
+/* A value in place: plain, or an element of an array. */
+static inline uint8_t *decode_value(decoder *d, const etcd__pb_field *field, uint8_t *slot, uint8_t *p, const uint8_t *end)
+{
+    uint64_t number;
+    size_t len;
+
+    switch (field->kind) {
+    case ETCD__PB_BYTES:
+    case ETCD__PB_STRING:
+        return decode_bytes(d, slot, p, end);
+    case ETCD__PB_MESSAGE:
+        p = read_length(d, p, end, &len);
+        return p ? decode_message(d, field->message, slot, p, p + len) : NULL;
+    default:
+        p = read_varint(d, p, end, &number);
+        if (p != NULL)
+            store_number(field, slot, number);
+        return p;
+    }
+}
+
+/* Another member of a oneof was set before: now it is absent. */
+static void clear_oneof(const etcd__pb_message *type, const etcd__pb_field *chosen, uint8_t *message)
+{
+    for (size_t i = 0; i < type->n_fields; i++) {
+        const etcd__pb_field *field = &type->fields[i];
+        const size_t size = field->shape == ETCD__PB_POINTER ? sizeof(void *) : field->element_size;
+
+        if (field->in_oneof && field->which_offset == chosen->which_offset)
+            memcpy(message + field->offset, (const uint8_t *)type->initial + field->offset, size);
+    }
+}
+
+static void choose(const etcd__pb_message *type, const etcd__pb_field *field, uint8_t *message)
+{
+    int32_t *which = (int32_t *)(message + field->which_offset);
+
+    if (*which != field->which)
+        clear_oneof(type, field, message);
+    *which = field->which;
+}
+
+static void *allocate(decoder *d, size_t size)
+{
+    void *memory = etcd__arena_alloc(d->arena, size);
+
+    if (memory == NULL)
+        set_no_memory(d, size);
+    return memory;
+}
+
+/* The message that the pointer at `slot` shows, made on first use. */
+static uint8_t *pointed_message(decoder *d, const etcd__pb_message *type, uint8_t *slot)
+{
+    uint8_t *message = load_pointer(slot);
+
+    if (message == NULL && (message = allocate(d, type->size)) != NULL) {
+        memcpy(message, type->initial, type->size);
+        store_pointer(slot, message);
+    }
+    return message;
+}
+
+static uint8_t *decode_pointer(decoder *d, const etcd__pb_field *field, uint8_t *slot, uint8_t *p, const uint8_t *end)
+{
+    uint8_t *message = pointed_message(d, field->message, slot);
+
+    return message ? decode_value(d, field, message, p, end) : NULL;
+}
+
+/* How many values of one repeated field follow each other; `p` is behind the first tag. Reads ahead only, and stops where it
+ * does not understand: decoding will say why. */
+static size_t count_run(uint64_t tag, const uint8_t *p, const uint8_t *end)
+{
+    size_t count = 0;
+    uint64_t value, next_tag;
+
+    do {
+        count++;
+        p = peek_varint(p, end, &value);
+        if (p == NULL)
+            break;
+        if ((tag & 7) == WIRE_LENGTH) {
+            if (value > (size_t)(end - p))
+                break;
+            p += value;
+        }
+        p = peek_varint(p, end, &next_tag);
+    } while (p != NULL && next_tag == tag);
+    return count;
+}
+
+static inline size_t array_capacity(const uint8_t *elements)
+{
+    return elements ? *(const size_t *)(const void *)(elements - ARRAY_HEADER) : 0;
+}
+
+/* Makes room for `more` elements, and for twice as many as before. */
+static uint8_t *grow_array(decoder *d, uint8_t *elements, size_t count, size_t more, size_t size)
+{
+    const size_t capacity = more > count ? count + more : count * 2;
+    uint8_t *grown;
+
+    grown = allocate(d, capacity <= (SIZE_MAX - ARRAY_HEADER) / size ? ARRAY_HEADER + capacity * size : SIZE_MAX);
+    if (grown == NULL)
+        return NULL;
+    *(size_t *)(void *)grown = capacity;
+    grown += ARRAY_HEADER;
+    if (count > 0)
+        memcpy(grown, elements, count * size);
+    return grown;
+}
+
+/* The place of the next element of a repeated field, which has `more` to come. */
+static inline uint8_t *next_element(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag,
+                                    const uint8_t *p, const uint8_t *end)
+{
+    const size_t size = field->shape == ETCD__PB_POINTERS ? sizeof(void *) : field->element_size;
+    size_t *count = (size_t *)(message + field->count_offset);
+    uint8_t *elements = load_pointer(message + field->offset);
+
+    if (*count == array_capacity(elements)) {
+        elements = grow_array(d, elements, *count, count_run(tag, p, end), size);
+        if (elements == NULL)
+            return NULL;
+        store_pointer(message + field->offset, elements);
+    }
+    return elements + (*count)++ * size;
+}
+
+static uint8_t *decode_packed(decoder *d, const etcd__pb_field *field, uint8_t *message, uint8_t *p, const uint8_t *end)
+{
+    size_t *count = (size_t *)(message + field->count_offset);
+    uint8_t *elements = load_pointer(message + field->offset);
+    size_t len, more = 0;
+
+    p = read_length(d, p, end, &len);
+    if (p == NULL || len == 0)
+        return p;
+    end = p + len;
+    for (size_t i = 0; i < len; i++)
+        more += p[i] < 0x80; /* each varint has one such byte, its last */
+    if (more == 0)
+        return fail(d, p, "bad varint");
+    if (more > array_capacity(elements) - *count) {
+        elements = grow_array(d, elements, *count, more, field->element_size);
+        if (elements == NULL)
+            return NULL;
+        store_pointer(message + field->offset, elements);
+    }
+    while (p != NULL && p < end)
+        p = decode_value(d, field, elements + (*count)++ * field->element_size, p, end);
+    return p;
+}
+
+static uint8_t *decode_repeated(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag, uint8_t *p,
+                                const uint8_t *end)
+{
+    uint8_t *element;
+
+    if (tag != field->tag)
+        return decode_packed(d, field, message, p, end);
+    element = next_element(d, field, message, tag, p, end);
+    if (element == NULL)
+        return NULL;
+    if (field->shape == ETCD__PB_POINTERS) {
+        store_pointer(element, NULL);
+        return decode_pointer(d, field, element, p, end);
+    }
+    if (field->kind == ETCD__PB_MESSAGE)
+        memcpy(element, field->message->initial, field->message->size);
+    return decode_value(d, field, element, p, end);
+}
+
+static uint8_t *decode_message(decoder *d, const etcd__pb_message *type, uint8_t *message, uint8_t *p, const uint8_t *end)
+{
+    const etcd__pb_field *field;
+    uint64_t tag;
+
+    if (++d->depth > ETCD__PB_MAX_DEPTH)
+        return fail(d, p, "nested too deep");
+    while (p != NULL && p < end) {
+        p = read_varint(d, p, end, &tag);
+        if (p == NULL)
+            break;
+        *d->pending = '\0';
+        field = find_field(type, tag);
+        if (field == NULL) {
+            p = skip_value(d, tag, p, end);
+            continue;
+        }
+        if (field->in_oneof)
+            choose(type, field, message);
+        if (field->shape == ETCD__PB_INLINE)
+            p = decode_value(d, field, message + field->offset, p, end);
+        else if (field->shape == ETCD__PB_POINTER)
+            p = decode_pointer(d, field, message + field->offset, p, end);
+        else
+            p = decode_repeated(d, field, message, tag, p, end);
+    }
+    d->depth--;
+    return p;
+}
+
+int etcd__pb_decode(const etcd__pb_message *type, uint8_t *data, size_t len, etcd__arena *arena, void *message,
+                    etcd_error *err)
+{
+    decoder d = {.arena = arena, .type = type, .start = data, .err = err};
+
+    d.pending = &d.nowhere;
+    memcpy(message, type->initial, type->size);
+    if (decode_message(&d, type, message, data, data + len) == NULL)
+        return d.code;
+    *d.pending = '\0';
+    return ETCD_OK;
+}
