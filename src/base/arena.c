@@ -39,12 +39,13 @@ etcd__arena *etcd__arena_new(size_t first_bytes, size_t limit)
 static int grow(etcd__arena *arena, size_t size)
 {
     size_t room = arena->allocated * 2 < MAX_CHUNK ? arena->allocated * 2 : MAX_CHUNK;
+    size_t left = arena->limit > arena->allocated ? arena->limit - arena->allocated : 0; /* the first chunk is rounded up */
     struct etcd__arena_chunk *chunk;
 
-    if (size > arena->limit - arena->allocated)
+    if (size > left)
         return -1;
-    if (room > arena->limit - arena->allocated)
-        room = arena->limit - arena->allocated;
+    if (room > left)
+        room = left;
     if (room < size)
         room = size;
     chunk = etcd__malloc(sizeof *chunk + room);
