@@ -23,6 +23,7 @@ typedef struct etcd__grpc_status {
     etcd__grpc_origin origin;
     bool unprocessed;       /* proven that the server's application never saw the request, see etcd__h2_close */
     bool too_large;         /* a message was over max_message */
+    bool out_of_memory;     /* here: a message or the words of the status could not be stored; with the former code is RESOURCE_EXHAUSTED */
     uint32_t h2_error_code; /* with ETCD__GRPC_FROM_RESET */
     const char *message;    /* percent-decoded; valid during the callback */
     size_t message_len;
@@ -44,9 +45,9 @@ typedef struct etcd__grpc_request {
     const char *authority; /* of the endpoint */
     size_t authority_len;
     const char *scheme; /* "http" or "https" */
-    const char *user_agent;
+    const char *user_agent; /* NULL for none */
     int64_t timeout_ns; /* time left, for grpc-timeout; negative for none */
-    const etcd__h2_header *metadata;
+    const etcd__h2_header *metadata; /* names in lower case; values of "-bin" names in base64 already */
     size_t n_metadata;
     const uint8_t *body; /* length-prefixed messages; borrowed until the end or cancel */
     size_t body_len;
@@ -59,27 +60,34 @@ typedef struct etcd__grpc_request {
 struct etcd__grpc_call {
     etcd__h2_stream stream;
     const etcd__grpc_call_events *events;
-    etcd__buf message;    /* the message that is arriving */
+    bool *gone;           /* set when the call ends while a function of this module still works on it */
+    uint8_t *message;     /* the message that is arriving, or the one of a unary call; or the body of an answer that is no gRPC */
+    size_t message_cap;   /* allocated */
+    size_t message_have;  /* bytes that have arrived */
+    uint32_t message_len; /* announced */
     uint8_t prefix[5];    /* of that message */
     uint8_t prefix_len;
-    uint32_t message_len; /* announced */
     size_t max_message;
-    size_t n_messages;
-    uint8_t *unary_data;  /* the one message of a unary call until its status is known */
-    size_t unary_len;
-    int http_status;      /* -1 before :status */
+    size_t n_messages;    /* that began */
+    size_t held;          /* received while paused */
+    int http_status;
     int status_code;      /* of grpc-status; -1: none, -2: not a number */
-    char *status_message; /* decoded grpc-message or our own words, or NULL */
+    char *status_message; /* decoded grpc-message, or NULL */
     size_t status_message_len;
-    etcd__grpc_origin origin;
+    char *strange_type;   /* a content-type that is not gRPC's, quoted; or NULL */
+    char *encoding;       /* a grpc-encoding that is not "identity"; or NULL */
     bool unary;
     bool content_type_ok;
-    bool failed;    /* `status_code`, `origin` and `status_message` are final: the peer's later words do not count */
-    bool too_large;
+    bool trailers_seen;   /* the last header block was complete */
+    bool ended;           /* END_STREAM arrived */
+    bool out_of_memory;
 };
 
 /** Bytes of the length prefix before every message. */
 #define ETCD__GRPC_PREFIX 5
+
+/** Most bytes of a foreign body that are quoted in a status. */
+#define ETCD__GRPC_MAX_QUOTED 1024
 
 /** Writes the prefix of an uncompressed message of `len` bytes. */
 void etcd__grpc_prefix_write(uint8_t prefix[ETCD__GRPC_PREFIX], uint32_t len);

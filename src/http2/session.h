@@ -9,6 +9,7 @@
 #define ETCD__HTTP2_SESSION_H
 
 #include "base/buf.h"
+#include "base/list.h"
 
 #include <etcd3/error.h>
 #include <stdbool.h>
@@ -23,8 +24,10 @@ typedef struct etcd__h2_config {
     int32_t stream_window;     /* receive window per stream; default 16 MiB */
     int32_t connection_window; /* receive window of the connection; default 64 MiB */
     size_t max_header_list;    /* bytes of one header block as RFC 9113 6.5.2 counts them; default 64 KiB */
-    size_t max_control_frames; /* frames in a row that carry nothing for a stream (PING, SETTINGS, empty DATA, ...); default 10,000 */
-    size_t max_output;         /* bytes that wait to be sent because the peer makes us answer; default 1 MiB + what calls queue */
+    size_t max_control_frames; /* frames that carry nothing for a stream (PING, SETTINGS, empty DATA, ...) between two of ours that
+                                  are no answers, or between two that do carry something; default 10,000 */
+    size_t max_output;         /* bytes that wait to be sent because the peer makes us answer; default 64 KiB */
+    int32_t first_stream_id;   /* odd; default 1. For tests of a connection that has used up its ids */
 } etcd__h2_config;
 
 /** Session events. `arg` is the session's. */
@@ -34,7 +37,8 @@ typedef struct etcd__h2_events {
     /* The peer allows more streams than before: etcd__h2_stream_slots() grew from 0. */
     void (*on_slots)(void *arg);
     /* GOAWAY: streams above last_stream_id were closed as unprocessed already; no new one can be opened. May come twice
-     * (graceful shutdown: first with 2^31-1). `debug` is not NUL-terminated. */
+     * (graceful shutdown: first with 2^31-1). `debug` is not NUL-terminated. Also called, once, with NO_ERROR and "stream ids
+     * exhausted" when this connection can open no more streams. */
     void (*on_goaway)(void *arg, uint32_t error_code, int32_t last_stream_id, const char *debug, size_t debug_len);
     /* The answer to the last etcd__h2_ping(). */
     void (*on_ping_ack)(void *arg);
@@ -45,7 +49,8 @@ typedef struct etcd__h2_close {
     uint32_t error_code; /* NO_ERROR after END_STREAM of both sides, else the code of RST_STREAM, sent or received */
     bool connection_lost;
     bool unprocessed; /* proven: the peer's application never saw the request (REFUSED_STREAM; above GOAWAY's last stream id;
-                         its last byte never handed to the transport) */
+                         its last byte, or the headers of a stream that was opened without half_close, never handed to the
+                         transport). Never set once the peer has answered with headers. */
 } etcd__h2_close;
 
 typedef struct etcd__h2_stream_events {
@@ -53,9 +58,10 @@ typedef struct etcd__h2_stream_events {
     void (*on_header)(etcd__h2_stream *stream, const char *name, size_t name_len, const char *value, size_t value_len, bool trailer);
     /* A block is complete. 1xx blocks are not reported. */
     void (*on_headers_end)(etcd__h2_stream *stream, bool trailer, bool end_stream);
-    /* Bytes of the body. They count against the windows until etcd__h2_stream_consumed(), unless auto_consume is set. */
+    /* Bytes of the body. They count against the stream's window until etcd__h2_stream_consumed(), unless auto_consume is set;
+     * the connection's window gets them back at once, so that a paused stream does not starve the others. */
     void (*on_data)(etcd__h2_stream *stream, const uint8_t *data, size_t len);
-    /* The peer ended its side; on_close follows. */
+    /* The peer ended its side; on_close follows at once (a request that is not complete yet is cut off with NO_ERROR). */
     void (*on_end)(etcd__h2_stream *stream);
     /* Last event, exactly once; the stream struct may be freed or reused in it. Not called after etcd__h2_stream_reset(). */
     void (*on_close)(etcd__h2_stream *stream, const etcd__h2_close *close);
@@ -65,15 +71,20 @@ typedef struct etcd__h2_stream_events {
 struct etcd__h2_stream {
     const etcd__h2_stream_events *events;
     etcd__h2 *session;      /* NULL when not open */
-    etcd__buf pending;      /* body bytes that were queued by etcd__h2_stream_write() and not yet taken */
+    etcd__list link;        /* in the session's list of open streams */
+    etcd__buf pending;      /* body bytes that were queued by etcd__h2_stream_write() */
+    size_t pending_sent;    /* of these, taken already */
     const uint8_t *body;    /* borrowed body of a request with a single message, see etcd__h2_stream_open() */
     size_t body_len, body_sent;
-    uint64_t end_offset;    /* output offset behind the last byte of the body once it was taken; UINT64_MAX before */
+    uint64_t proof_offset;  /* output offset behind the byte without which the peer cannot act; UINT64_MAX before it was taken */
+    size_t unreturned;      /* received bytes, consumed, that the peer has not been given back yet */
     int32_t id;
-    bool auto_consume;
+    bool auto_consume;      /* may be set and cleared at any time */
     bool half_close;        /* END_STREAM follows what is queued */
+    bool open_ended;        /* opened without half_close: proof_offset is behind its headers */
+    bool end_sent;          /* END_STREAM was taken */
     bool deferred;          /* the data source waits for etcd__h2_stream_write() */
-    bool headers_seen;
+    bool headers_seen;      /* a final (not 1xx) header block arrived */
 };
 
 typedef struct etcd__h2_header {
@@ -111,16 +122,18 @@ size_t etcd__h2_stream_slots(const etcd__h2 *h2);
 /** How many streams are open. */
 size_t etcd__h2_streams_open(const etcd__h2 *h2);
 
-/** Opens a stream: `stream` is a cleared struct, its `events` set. Header names and values are copied or encoded before
- *  return. `body` is borrowed until on_close or reset; with `half_close` END_STREAM follows it, else more is given with
- *  etcd__h2_stream_write(). ETCD_ERR_NO_MEMORY; ETCD_ERR_UNSUPPORTED without a slot. */
+/** Opens a stream: `stream` is a cleared struct, its `events` set (auto_consume may be). Header values are copied before
+ *  return, names too. `body` is borrowed until on_close or reset; with `half_close` END_STREAM follows it, else more is given
+ *  with etcd__h2_stream_write(). After an error the struct is as it was. ETCD_ERR_NO_MEMORY; ETCD_ERR_UNSUPPORTED without a
+ *  slot; ETCD_ERR_TOO_LARGE for headers that the peer would refuse. */
 int etcd__h2_stream_open(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_header *headers, size_t n_headers,
                          const uint8_t *body, size_t body_len, bool half_close, etcd_error *err);
 
-/** Queues a copy of more body bytes; `end` half-closes behind them. ETCD_ERR_NO_MEMORY, ETCD_ERR_TOO_LARGE. */
+/** Queues a copy of more body bytes; `end` half-closes behind them. ETCD_ERR_NO_MEMORY; ETCD_ERR_TOO_LARGE over
+ *  `stream->pending.max` (default 16 MiB) of bytes that wait; ETCD_ERR_CLOSED behind the end. */
 int etcd__h2_stream_write(etcd__h2_stream *stream, const uint8_t *data, size_t len, bool end);
 
-/** Gives `len` bytes of on_data back to the windows. */
+/** Gives `len` bytes of on_data back to the stream's window. */
 void etcd__h2_stream_consumed(etcd__h2_stream *stream, size_t len);
 
 /** Ends the stream with RST_STREAM (error code of RFC 9113 section 7). No callback of this stream follows. */

@@ -1,0 +1,25 @@
+/* Memory for nghttp2: a session frees and allocates the same few sizes for every call, so freed blocks wait in the session, by
+ * size class, for the next call. In a steady state a call costs no malloc.
+ *
+ * Bounded: at most ETCD__H2_POOL_MAX bytes wait; blocks over the largest class are not pooled. One thread, as the session. */
+#ifndef ETCD__HTTP2_MEMORY_H
+#define ETCD__HTTP2_MEMORY_H
+
+#include <nghttp2/nghttp2.h>
+#include <stddef.h>
+
+#define ETCD__H2_POOL_CLASSES 6 /* 64, 128, ... 2048 bytes */
+#define ETCD__H2_POOL_MAX ((size_t)1024 * 1024)
+
+typedef struct etcd__h2_pool {
+    void *free_blocks[ETCD__H2_POOL_CLASSES]; /* singly linked through their first word */
+    size_t waiting;                           /* bytes in these lists */
+} etcd__h2_pool;
+
+/** The functions that nghttp2 calls, bound to a pool that is cleared and outlives the nghttp2 session. */
+nghttp2_mem etcd__h2_pool_functions(etcd__h2_pool *pool);
+
+/** Frees the waiting blocks. */
+void etcd__h2_pool_free(etcd__h2_pool *pool);
+
+#endif

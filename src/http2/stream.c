@@ -1,0 +1,198 @@
+/* Streams of a session: opening, writing, flow control, resetting. See session.h and internal.h.
+ *
+ * nghttp2 knows a stream by its id and keeps a pointer to the etcd__h2_stream; that pointer is taken away the moment nobody listens any
+ * more, so a stream struct may be freed while nghttp2 still has frames for it. */
+#include "http2/internal.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+#define DEFAULT_MAX_PENDING ((size_t)16 * 1024 * 1024)
+
+static uint8_t *bytes_of(const char *text)
+{
+    union {
+        const char *in;
+        uint8_t *out; /* nghttp2_nv lacks const; nghttp2 does not write there */
+    } u = {text};
+
+    return u.out;
+}
+
+/* The size as RFC 9113 6.5.2 counts it. nghttp2 would close the stream as if refused when it is over its own or the peer's limit. */
+static size_t header_list_size(const etcd__h2_header *headers, size_t n_headers)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < n_headers; i++)
+        size += headers[i].name_len + headers[i].value_len + 32;
+    return size;
+}
+
+static int32_t submit(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_header *headers, size_t n_headers, bool empty)
+{
+    nghttp2_nv fields[ETCD__H2_MAX_HEADERS];
+    nghttp2_data_provider provider;
+
+    for (size_t i = 0; i < n_headers; i++) {
+        fields[i].name = bytes_of(headers[i].name);
+        fields[i].namelen = headers[i].name_len;
+        fields[i].value = bytes_of(headers[i].value);
+        fields[i].valuelen = headers[i].value_len;
+        fields[i].flags = headers[i].never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+    }
+    provider.source.ptr = NULL;
+    provider.read_callback = etcd__h2_read_body;
+    return nghttp2_submit_request(h2->ng, NULL, fields, n_headers, empty ? NULL : &provider, stream);
+}
+
+static int check_open(const etcd__h2 *h2, const etcd__h2_header *headers, size_t n_headers, etcd_error *err)
+{
+    size_t size;
+
+    if (etcd__h2_stream_slots(h2) == 0)
+        return etcd__error_set(err, ETCD_ERR_UNSUPPORTED, "the connection can open no more streams now");
+    if (n_headers > ETCD__H2_MAX_HEADERS)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "%zu header fields are more than %d", n_headers, ETCD__H2_MAX_HEADERS);
+    size = header_list_size(headers, n_headers);
+    if (size > h2->config.max_header_list || size > h2->peer_max_header_list)
+        return etcd__error_set(err, ETCD_ERR_TOO_LARGE, "the headers of the call take %zu bytes, more than %zu", size,
+                               h2->config.max_header_list < h2->peer_max_header_list ? h2->config.max_header_list
+                                                                                     : (size_t)h2->peer_max_header_list);
+    return ETCD_OK;
+}
+
+int etcd__h2_stream_open(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_header *headers, size_t n_headers,
+                         const uint8_t *body, size_t body_len, bool half_close, etcd_error *err)
+{
+    int32_t id;
+    int rc = check_open(h2, headers, n_headers, err);
+
+    if (rc < 0)
+        return rc;
+    id = submit(h2, stream, headers, n_headers, half_close && body_len == 0);
+    if (id < 0)
+        return id == NGHTTP2_ERR_NOMEM ? etcd__error_no_memory(err)
+                                       : etcd__error_set(err, ETCD_ERR_UNSUPPORTED, "%s", nghttp2_strerror(id));
+    stream->session = h2;
+    stream->id = id;
+    stream->body = body;
+    stream->body_len = body_len;
+    stream->body_sent = 0;
+    stream->half_close = half_close;
+    stream->open_ended = !half_close;
+    stream->proof_offset = UINT64_MAX;
+    if (stream->pending.max == 0)
+        stream->pending.max = DEFAULT_MAX_PENDING;
+    etcd__list_push_back(&h2->streams, &stream->link);
+    h2->n_open++;
+    h2->n_known++;
+    etcd__h2_progress(h2);
+    if (etcd__h2_stream_slots(h2) == 0)
+        h2->no_slots = true;
+    return ETCD_OK;
+}
+
+int etcd__h2_stream_write(etcd__h2_stream *stream, const uint8_t *data, size_t len, bool end)
+{
+    etcd__h2 *h2 = stream->session;
+    int rc;
+
+    if (h2 == NULL || stream->half_close)
+        return ETCD_ERR_CLOSED;
+    if (stream->pending_sent > 0 && stream->pending_sent >= stream->pending.len / 2) {
+        etcd__buf_consume(&stream->pending, stream->pending_sent);
+        stream->pending_sent = 0;
+    }
+    rc = etcd__buf_append(&stream->pending, data, len);
+    if (rc < 0)
+        return rc;
+    if (stream->deferred && (len > 0 || end)) {
+        if (nghttp2_session_resume_data(h2->ng, stream->id) == NGHTTP2_ERR_NOMEM) {
+            stream->pending.len -= len;
+            return ETCD_ERR_NO_MEMORY;
+        }
+        stream->deferred = false;
+    }
+    stream->half_close = end;
+    etcd__h2_progress(h2);
+    return ETCD_OK;
+}
+
+/* In steps of half a window, so that most streams never need a WINDOW_UPDATE. */
+int etcd__h2_stream_give_back(etcd__h2_stream *stream, size_t len)
+{
+    etcd__h2 *h2 = stream->session;
+    int rv;
+
+    stream->unreturned += len;
+    if (stream->unreturned < (size_t)h2->config.stream_window / 2)
+        return 0;
+    rv = nghttp2_session_consume_stream(h2->ng, stream->id, stream->unreturned);
+    if (rv != 0) {
+        etcd__h2_fail_nghttp2(h2, rv);
+        return rv;
+    }
+    stream->unreturned = 0;
+    return 0;
+}
+
+void etcd__h2_stream_consumed(etcd__h2_stream *stream, size_t len)
+{
+    if (stream->session != NULL)
+        (void)etcd__h2_stream_give_back(stream, len);
+}
+
+void etcd__h2_stream_detach(etcd__h2_stream *stream)
+{
+    etcd__h2 *h2 = stream->session;
+
+    (void)nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
+    if (h2->current == stream) {
+        h2->current = NULL;
+        h2->block = ETCD__H2_BLOCK_DEAD;
+    }
+    if (h2->unsettled == stream)
+        h2->unsettled = NULL;
+    etcd__list_remove(&stream->link);
+    h2->n_open--;
+    stream->session = NULL;
+    etcd__buf_free(&stream->pending);
+}
+
+void etcd__h2_stream_finish(etcd__h2_stream *stream, const etcd__h2_close *close)
+{
+    etcd__h2_stream_detach(stream);
+    stream->events->on_close(stream, close);
+}
+
+void etcd__h2_stream_reset(etcd__h2_stream *stream, uint32_t error_code)
+{
+    etcd__h2 *h2 = stream->session;
+
+    if (h2 == NULL)
+        return;
+    if (!h2->lost && nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, stream->id, error_code) == NGHTTP2_ERR_NOMEM)
+        etcd__h2_fail(h2, ETCD_ERR_NO_MEMORY, "%s", etcd_error_text(ETCD_ERR_NO_MEMORY));
+    etcd__h2_stream_detach(stream);
+}
+
+void etcd__h2_stream_abort(etcd__h2_stream *stream, uint32_t error_code)
+{
+    etcd__h2_close close = {.error_code = error_code};
+
+    etcd__h2_stream_reset(stream, error_code);
+    stream->events->on_close(stream, &close);
+}
+
+const char *etcd__h2_error_name(uint32_t error_code)
+{
+    static const char *const names[] = {
+        "NO_ERROR",         "PROTOCOL_ERROR",    "INTERNAL_ERROR",      "FLOW_CONTROL_ERROR",  "SETTINGS_TIMEOUT",
+        "STREAM_CLOSED",    "FRAME_SIZE_ERROR",  "REFUSED_STREAM",      "CANCEL",              "COMPRESSION_ERROR",
+        "CONNECT_ERROR",    "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
+    };
+
+    return error_code < sizeof names / sizeof names[0] ? names[error_code] : "?";
+}
