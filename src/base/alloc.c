@@ -1,5 +1,6 @@
 /* The allocator hook. It is the only global state of the library; it is set before any other call (see types.h), so it is
- * read without a lock. libuv and c-ares keep allocators of their own: net/loop.c hands them these functions. */
+ * read without a lock. libuv and c-ares keep allocators of their own: net/uv_alloc.c and
+ * net/resolve.c hand them these functions. */
 #include "base/alloc.h"
 
 #include <etcd3/error.h>
@@ -45,6 +46,11 @@ int etcd_set_allocator(const etcd_allocator *replacement)
         return ETCD_ERR_ARGUMENT;
     allocator = *replacement;
     return ETCD_OK;
+}
+
+bool etcd__alloc_hooked(void)
+{
+    return allocator.malloc_fn != libc_malloc;
 }
 
 void *etcd__malloc(size_t size)

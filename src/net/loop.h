@@ -34,8 +34,12 @@ int etcd__loop_new(void (*on_wake)(void *arg), void *arg, etcd__loop **out, etcd
 void etcd__loop_free(etcd__loop *loop);
 
 /** One turn: deferred tasks, wait for something to happen (at most timeout_ns; negative: without bound), handlers and due timers,
- *  deferred tasks. Only the driving thread; not from a handler. */
+ *  deferred tasks. Does not wait when a deferred task ran before the wait. Only the driving thread; not from a handler. */
 void etcd__loop_turn(etcd__loop *loop, int64_t timeout_ns);
+
+/** Runs the deferred tasks now; whether there was any. For a driver that looks at what they changed before it waits in
+ *  etcd__loop_turn(): saves the turn that would not wait. Only the driving thread; not from a handler. */
+bool etcd__loop_flush(etcd__loop *loop);
 
 /** Ends the wait of the turn under way, or of the next. Any thread. Cheap when called again before it took effect. */
 void etcd__loop_wake(etcd__loop *loop);
@@ -47,7 +51,7 @@ int64_t etcd__loop_now(const etcd__loop *loop);
 void etcd__loop_timer_start(etcd__loop *loop, etcd__timer *timer, int64_t deadline);
 void etcd__loop_timer_stop(etcd__loop *loop, etcd__timer *timer);
 
-/** Queues a task once, however often it is called before it runs. */
+/** Queues a task once, however often it is called before it runs. etcd__list_remove(&task->node) takes it back. */
 void etcd__loop_defer(etcd__loop *loop, etcd__task *task);
 
 /** For embedding in another loop: a descriptor that is readable when etcd__loop_turn(loop, 0) has something to do; on Linux timers
@@ -58,7 +62,8 @@ int etcd__loop_fd(etcd__loop *loop, etcd_error *err);
 int64_t etcd__loop_timeout_ms(const etcd__loop *loop);
 
 /** In the child after fork(): detaches the loop from descriptors it shares with the parent, so that it can be freed without
- *  touching the parent's (P8). */
-void etcd__loop_forked(etcd__loop *loop);
+ *  touching the parent's (P8). `driven`: some thread of the parent had the loop when the child was made. False when that thread was not
+ *  at rest in the kernel: what the driver touches may be half-done, so the loop and all on it can only be forgotten. */
+bool etcd__loop_forked(etcd__loop *loop, bool driven);
 
 #endif
