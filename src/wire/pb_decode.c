@@ -20,6 +20,8 @@
 #define MAX_FIELD_NUMBER 0x1fffffffu
 #define ARRAY_HEADER alignof(max_align_t) /* in front of an array: a size_t, its capacity */
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 enum wire_type { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_LENGTH = 2, WIRE_GROUP = 3, WIRE_END_GROUP = 4, WIRE_32 = 5 };
 
 typedef struct decoder {
@@ -69,8 +71,11 @@ static inline void store_pointer(uint8_t *slot, const void *pointer)
     memcpy(slot, &pointer, sizeof pointer);
 }
 
+/* The i-th seven bits of a varint. */
+#define GROUP(p, i) ((uint64_t)((p)[i] & 0x7f) << 7 * (i))
+
 /* A varint of any length; NULL when it is cut off or has more than 64 bits. */
-static const uint8_t *peek_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *value)
+static __attribute__((noinline)) const uint8_t *peek_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *value)
 {
     uint64_t result = 0;
 
@@ -88,16 +93,27 @@ static const uint8_t *peek_long_varint(const uint8_t *p, const uint8_t *end, uin
     return NULL;
 }
 
-static inline const uint8_t *peek_varint(const uint8_t *p, const uint8_t *end, uint64_t *value)
+static ALWAYS_INLINE const uint8_t *peek_varint(const uint8_t *p, const uint8_t *end, uint64_t *value)
 {
     if (p < end && *p < 0x80) {
         *value = *p;
         return p + 1;
     }
+    if (end - p >= 4) { /* most lengths and revisions: no call, no loop */
+        *value = GROUP(p, 0) | GROUP(p, 1);
+        if (p[1] < 0x80)
+            return p + 2;
+        *value |= GROUP(p, 2);
+        if (p[2] < 0x80)
+            return p + 3;
+        *value |= GROUP(p, 3);
+        if (p[3] < 0x80)
+            return p + 4;
+    }
     return peek_long_varint(p, end, value);
 }
 
-static inline uint8_t *read_varint(decoder *d, uint8_t *p, const uint8_t *end, uint64_t *value)
+static ALWAYS_INLINE uint8_t *read_varint(decoder *d, uint8_t *p, const uint8_t *end, uint64_t *value)
 {
     const uint8_t *next = peek_varint(p, end, value);
 
@@ -105,7 +121,7 @@ static inline uint8_t *read_varint(decoder *d, uint8_t *p, const uint8_t *end, u
 }
 
 /* A length, and that many bytes are there. */
-static inline uint8_t *read_length(decoder *d, uint8_t *p, const uint8_t *end, size_t *len)
+static ALWAYS_INLINE uint8_t *read_length(decoder *d, uint8_t *p, const uint8_t *end, size_t *len)
 {
     uint64_t value;
     uint8_t *next = read_varint(d, p, end, &value);
@@ -210,7 +226,7 @@ static inline void store_number(const etcd__pb_field *field, uint8_t *slot, uint
     }
 }
 
-static inline uint8_t *decode_bytes(decoder *d, uint8_t *slot, uint8_t *p, const uint8_t *end)
+static ALWAYS_INLINE uint8_t *decode_bytes(decoder *d, uint8_t *slot, uint8_t *p, const uint8_t *end)
 {
     etcd_bytes *bytes = (etcd_bytes *)slot;
     size_t len;
@@ -227,7 +243,7 @@ static inline uint8_t *decode_bytes(decoder *d, uint8_t *slot, uint8_t *p, const
 static uint8_t *decode_message(decoder *d, const etcd__pb_message *type, uint8_t *message, uint8_t *p, const uint8_t *end);
 
 /* A value in place: plain, or an element of an array. */
-static inline uint8_t *decode_value(decoder *d, const etcd__pb_field *field, uint8_t *slot, uint8_t *p, const uint8_t *end)
+static ALWAYS_INLINE uint8_t *decode_value(decoder *d, const etcd__pb_field *field, uint8_t *slot, uint8_t *p, const uint8_t *end)
 {
     uint64_t number;
     size_t len;
