@@ -58,7 +58,7 @@ typedef struct etcd_call_options {
     int64_t timeout_ms;   /**< deadline from now; 0: the client's request_timeout_ms; negative: none */
     etcd_cancel *cancel;  /**< ends the call when triggered; borrowed until the call has ended */
     bool require_leader;  /**< fail with ETCD_ERR_NO_LEADER when the member that answers has no leader */
-    bool no_retry;        /**< one attempt, also for reads */
+    bool no_retry;        /**< a read is not repeated either; a call that the server provably never saw still is */
 } etcd_call_options;
 
 #ifndef __cplusplus

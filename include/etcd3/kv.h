@@ -120,15 +120,16 @@ typedef void (*etcd_delete_fn)(etcd_client *client, etcd_delete_response *respon
 typedef void (*etcd_compact_fn)(etcd_client *client, etcd_compact_response *response, const etcd_error *err, void *arg);
 
 /** Reads one key, or a range of keys (linearizable unless `serializable`). Repeated on a lost connection within the deadline, as a read can be.
- *  A key that does not exist is a success with n_kvs == 0. ETCD_ERR_ARGUMENT for an empty key without prefix or from_key
- *  and for options that exclude each other; ETCD_ERR_COMPACTED, ETCD_ERR_FUTURE_REV for `revision`. Since 0.1. */
+ *  A key that does not exist is a success with n_kvs == 0. ETCD_ERR_EMPTY_KEY for an empty key without prefix or from_key, ETCD_ERR_ARGUMENT
+ *  for options that exclude each other, ETCD_ERR_INVALID_SORT_OPTION; ETCD_ERR_COMPACTED, ETCD_ERR_FUTURE_REV for `revision`. Since 0.1. */
 ETCD_EXPORT int etcd_get(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options,
                          etcd_get_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_get_async(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options,
                                etcd_get_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
-/** Writes a key. Sent at most once: when the outcome is unknown the error has ETCD_ERROR_MAYBE_APPLIED. ETCD_ERR_TOO_LARGE over
- *  max_send_bytes; ETCD_ERR_LEASE_NOT_FOUND; ETCD_ERR_NO_SPACE. Since 0.1. */
+/** Writes a key. Sent at most once: when the outcome is unknown the error has ETCD_ERROR_MAYBE_APPLIED. ETCD_ERR_EMPTY_KEY;
+ *  ETCD_ERR_TOO_LARGE over max_send_bytes; ETCD_ERR_VALUE_PROVIDED, ETCD_ERR_LEASE_PROVIDED with an ignore option; ETCD_ERR_LEASE_NOT_FOUND;
+ *  ETCD_ERR_NO_SPACE. Since 0.1. */
 ETCD_EXPORT int etcd_put(etcd_client *client, const char *key, size_t key_len, const char *value, size_t value_len,
                          const etcd_put_options *options, etcd_put_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_put_async(etcd_client *client, const char *key, size_t key_len, const char *value, size_t value_len,
@@ -162,6 +163,13 @@ ETCD_EXPORT int etcd_range_open(etcd_client *client, const char *key, size_t key
 /** The next page, in the order of the keys; `*out` is NULL at the end. After an error the same page may be asked for again; ETCD_ERR_COMPACTED
  *  means that the pinned revision is gone. Since 0.1. */
 ETCD_EXPORT int etcd_range_next(etcd_range *range, etcd_get_response **out, etcd_error *err);
+
+/** Asks for the next page; `done` gets it as of etcd_get_async. One page at a time. ETCD_ERR_ARGUMENT at the end of the range, without `done`,
+ *  or while a page is under way; the range must not be freed then (cancel the call first). Since 0.1. */
+ETCD_EXPORT int etcd_range_next_async(etcd_range *range, etcd_get_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+
+/** Whether the last page has arrived. Since 0.1. */
+ETCD_EXPORT bool etcd_range_done(const etcd_range *range);
 
 /** The revision that the pages show; 0 before the first. Since 0.1. */
 ETCD_EXPORT int64_t etcd_range_revision(const etcd_range *range);

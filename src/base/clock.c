@@ -29,3 +29,8 @@ int64_t etcd__clock_after(int64_t now, int64_t delay)
 {
     return delay < 0 || now > ETCD__NEVER - delay ? ETCD__NEVER : now + delay;
 }
+
+int64_t etcd__clock_from_ms(int64_t ms)
+{
+    return ms < 0 || ms > INT64_MAX / ETCD__MS ? -1 : ms * ETCD__MS;
+}

@@ -17,4 +17,7 @@ int64_t etcd__clock_boot(void);
 /** now + delay, ETCD__NEVER instead of an overflow or for a negative delay. */
 int64_t etcd__clock_after(int64_t now, int64_t delay);
 
+/** A timeout as users give it, in nanoseconds: -1 (no bound) for a negative one or one that does not fit. */
+int64_t etcd__clock_from_ms(int64_t ms);
+
 #endif

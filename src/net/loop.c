@@ -274,4 +274,5 @@ bool etcd__loop_forked(etcd__loop *loop, bool driven)
     etcd__embed_free(loop); /* its timer would be the parent's, too */
     loop->abandoned = !whole || uv_loop_fork(&loop->uv) != 0;
     loop->in_turn = false;
+    return !loop->abandoned;
 }

@@ -57,6 +57,29 @@ int etcd__response_decode(const etcd__pb_message *type, uint8_t *body, size_t le
     return ETCD_OK;
 }
 
+/* A cleared struct in the arena, with its prefix: what etcd_response_free() can be given. */
+static void *add_struct(etcd__arena *arena, size_t size)
+{
+    prefix *head = etcd__arena_calloc(arena, 1, sizeof *head + size);
+
+    if (head == NULL)
+        return NULL;
+    head->arena = arena;
+    return head + 1;
+}
+
+void *etcd__response_new(size_t size)
+{
+    etcd__arena *arena = etcd__arena_new(sizeof(prefix) + size, SIZE_MAX);
+
+    return arena ? add_struct(arena, size) : NULL; /* fits the first chunk */
+}
+
+void *etcd__response_wrap(void *response, size_t size)
+{
+    return add_struct(prefix_of(response)->arena, size);
+}
+
 etcd__arena *etcd__response_arena(void *response)
 {
     return prefix_of(response)->arena;

@@ -1,0 +1,45 @@
+/* One unary call as the channel sees it: an encoded request, a deadline, and at the end either the bytes of a response or an error.
+ *
+ * Embedded in the client's struct. The channel owns the `io` fields from etcd__channel_start() until it calls on_done. */
+#ifndef ETCD__CHANNEL_CALL_H
+#define ETCD__CHANNEL_CALL_H
+
+#include "base/list.h"
+#include "grpc/call.h"
+#include "net/loop.h"
+#include "wire/services.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct etcd__call etcd__call;
+
+struct etcd__call {
+    /* set by the owner before etcd__channel_start() */
+    const etcd__rpc_method *method;
+    const uint8_t *body; /* length-prefixed request; must live until on_done */
+    size_t body_len;
+    int64_t deadline; /* monotonic ns; ETCD__NEVER */
+    bool read_only;  /* changes nothing: may be sent again though the server may have seen it */
+    bool require_leader;
+    bool no_retry;
+    void (*on_done)(etcd__call *call); /* exactly once; the call is the owner's again */
+
+    /* the result, valid in on_done and after */
+    int code;           /* ETCD_OK or the error's code */
+    etcd_error *error;  /* why it failed, from etcd__malloc; NULL when there was no memory even for that */
+    uint8_t *response;  /* block of etcd__malloc with a writable byte behind it; the owner takes it and sets it to NULL */
+    size_t response_len;
+
+    /* io: the channel's */
+    etcd__list node; /* in the channel's list of waiting calls, or in its connection's list of calls under way */
+    struct etcd__connection *connection; /* NULL when not under way */
+    struct etcd__channel *channel;
+    etcd__grpc_call grpc;
+    etcd__timer timer; /* the deadline, or before it the end of a wait between attempts */
+    int64_t retry_at;  /* 0 when not waiting between attempts */
+    int32_t attempts;
+};
+
+#endif

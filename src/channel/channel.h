@@ -1,0 +1,39 @@
+/* The channel: calls in, results out, whatever happens to connections.
+ *
+ * It spreads calls round robin over the peers that are connected, from a random start; calls wait for a connection within their deadline
+ * (wait-for-ready); it sends a call again only as channel/outcome.h allows. Everything happens on the thread that drives the loop. */
+#ifndef ETCD__CHANNEL_CHANNEL_H
+#define ETCD__CHANNEL_CHANNEL_H
+
+#include "channel/call.h"
+#include "channel/peer.h"
+
+typedef struct etcd__channel etcd__channel;
+
+typedef struct etcd__channel_config {
+    etcd__peer_config peer;
+    int64_t retry_wait; /* ns between attempts of a call, +-10 % */
+    int32_t max_attempts;
+    size_t max_message; /* received */
+    const char *user_agent;
+    etcd__log log;
+} etcd__channel_config;
+
+/** A channel for a comma-separated list of endpoints; it starts to connect. The config is copied, user_agent is borrowed.
+ *  ETCD_ERR_ARGUMENT, ETCD_ERR_NO_ENDPOINTS, ETCD_ERR_UNSUPPORTED, ETCD_ERR_NO_MEMORY. */
+int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, const char *endpoints, etcd__channel **out,
+                      etcd_error *err);
+
+/** Takes a call; it ends with on_done, perhaps before this returns. */
+void etcd__channel_start(etcd__channel *channel, etcd__call *call);
+
+/** Ends a call that was started and is not done: on_done runs before this returns. */
+void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code);
+
+/** Ends all calls with ETCD_ERR_CLOSED and closes the connections, `politely` with a GOAWAY. Calls started later end at once. */
+void etcd__channel_close(etcd__channel *channel, bool politely);
+
+/** NULL is allowed. Calls must have ended. */
+void etcd__channel_free(etcd__channel *channel);
+
+#endif

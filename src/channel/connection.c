@@ -1,0 +1,232 @@
+/* See connection.h. fail() is the only way into "gone"; it runs outside of the session's callbacks, so the session may be freed. */
+#include "channel/connection.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Most bytes given to the transport with one write, and most that wait for it. */
+#define WRITE_CHUNK ((size_t)256 << 10)
+
+static void fail(etcd__connection *c, const etcd_error *why)
+{
+    if (c->dead)
+        return;
+    c->dead = true;
+    etcd__loop_timer_stop(c->loop, &c->timer);
+    etcd__h2_connection_lost(c->h2, c->written);
+    c->events->on_gone(c->arg, c, why); /* frees c */
+}
+
+/* One write of what waits in `out`. Returns a negative code when the transport is broken. */
+static int write_out(etcd__connection *c, etcd_error *err)
+{
+    ssize_t n;
+
+    if (c->out.len == 0)
+        return ETCD_OK;
+    n = etcd__stream_write(c->stream, c->out.data, c->out.len, err);
+    if (n < 0)
+        return (int)n;
+    c->written += (uint64_t)n;
+    c->blocked = (size_t)n < c->out.len;
+    etcd__buf_consume(&c->out, (size_t)n);
+    return ETCD_OK;
+}
+
+static void flush(void *arg)
+{
+    etcd__connection *c = arg;
+    etcd_error err;
+    int rc = ETCD_OK;
+
+    if (c->stream == NULL)
+        return;
+    while (rc == ETCD_OK && !c->blocked && !c->dead && (c->out.len > 0 || etcd__h2_wants_output(c->h2))) {
+        rc = etcd__h2_take_output(c->h2, &c->out, WRITE_CHUNK, &err);
+        if (rc == ETCD_OK && c->out.len == 0)
+            break;
+        if (rc == ETCD_OK)
+            rc = write_out(c, &err);
+    }
+    if (rc < 0)
+        fail(c, &err);
+    else if (c->out.len == 0 && c->out.cap > WRITE_CHUNK)
+        etcd__buf_free(&c->out); /* a burst is no reason to keep its memory */
+}
+
+void etcd__connection_touch(etcd__connection *c)
+{
+    if (!c->dead && !c->blocked && c->state != ETCD__CONNECTION_CONNECTING)
+        etcd__loop_defer(c->loop, &c->flush);
+}
+
+/* --- events of the session ----------------------------------------------------------------------------------------- */
+
+static void on_h2_ready(void *arg)
+{
+    etcd__connection *c = arg;
+
+    etcd__loop_timer_stop(c->loop, &c->timer);
+    c->state = ETCD__CONNECTION_READY;
+    c->events->on_ready(c->arg, c);
+}
+
+static void on_h2_slots(void *arg)
+{
+    etcd__connection *c = arg;
+
+    if (c->state == ETCD__CONNECTION_READY)
+        c->events->on_slots(c->arg, c);
+}
+
+static void on_h2_goaway(void *arg, uint32_t error_code, int32_t last_stream_id, const char *debug, size_t debug_len)
+{
+    etcd__connection *c = arg;
+    int shown = (int)(debug_len < 48 ? debug_len : 48);
+
+    (void)last_stream_id;
+    (void)snprintf(c->goaway, sizeof c->goaway, "GOAWAY %s%s%.*s", etcd__h2_error_name(error_code), shown ? ": " : "", shown,
+                   shown ? debug : "");
+    etcd__log_write(c->log, ETCD__LOG_INFO, "%s: the peer sent %s", c->endpoint->text, c->goaway);
+    if (c->state != ETCD__CONNECTION_READY)
+        return;
+    c->state = ETCD__CONNECTION_DRAINING;
+    c->events->on_draining(c->arg, c);
+    etcd__loop_defer(c->loop, &c->flush);
+}
+
+static void on_h2_ping_ack(void *arg)
+{
+    (void)arg;
+}
+
+static const etcd__h2_events h2_events = {on_h2_ready, on_h2_slots, on_h2_goaway, on_h2_ping_ack};
+
+/* --- events of the transport --------------------------------------------------------------------------------------- */
+
+static void on_open(void *arg)
+{
+    etcd__connection *c = arg;
+
+    etcd__loop_defer(c->loop, &c->flush); /* the preface */
+}
+
+/* The session broke its rules or ours: tell the peer with a GOAWAY where that is possible without waiting. */
+static void fail_session(etcd__connection *c, const etcd_error *why)
+{
+    etcd_error ignored;
+
+    if (!c->blocked && etcd__h2_take_output(c->h2, &c->out, WRITE_CHUNK, &ignored) == ETCD_OK)
+        (void)write_out(c, &ignored);
+    fail(c, why);
+}
+
+static void on_read(void *arg, const uint8_t *data, size_t len)
+{
+    etcd__connection *c = arg;
+    etcd_error err;
+
+    if (etcd__h2_receive(c->h2, data, len, &err) < 0) {
+        fail_session(c, &err);
+        return;
+    }
+    if (!c->blocked && etcd__h2_wants_output(c->h2))
+        etcd__loop_defer(c->loop, &c->flush);
+    if (c->state == ETCD__CONNECTION_DRAINING && etcd__h2_streams_open(c->h2) == 0)
+        etcd__loop_timer_start(c->loop, &c->timer, etcd__loop_now(c->loop)); /* drained: close, but not inside this event */
+}
+
+static void on_writable(void *arg)
+{
+    etcd__connection *c = arg;
+
+    c->blocked = false;
+    flush(c);
+}
+
+static void on_close(void *arg, const etcd_error *why)
+{
+    etcd__connection *c = arg;
+    etcd_error err = *why;
+
+    if (c->goaway[0] != '\0') {
+        size_t used = strlen(err.message);
+
+        (void)snprintf(err.message + used, sizeof err.message - used, " (after %s)", c->goaway);
+    }
+    fail(c, &err);
+}
+
+static const etcd__stream_events stream_events = {on_open, on_read, on_writable, on_close};
+
+static void on_timer(void *arg)
+{
+    etcd__connection *c = arg;
+    etcd_error err;
+
+    if (c->state == ETCD__CONNECTION_DRAINING)
+        etcd__error_set(&err, ETCD_ERR_CONNECTION, "closed after %s", c->goaway);
+    else
+        etcd__error_set(&err, ETCD_ERR_CONNECTION, "no HTTP/2 settings from %s within the connect timeout", c->endpoint->text);
+    fail(c, &err);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, int64_t timeout_ns, const etcd__log *log,
+                          const etcd__connection_events *events, void *arg, etcd__connection **out, etcd_error *err)
+{
+    etcd__connection *c = etcd__calloc(1, sizeof *c);
+    int rc;
+
+    *out = NULL;
+    if (c == NULL)
+        return etcd__error_no_memory(err);
+    etcd__list_init(&c->node);
+    etcd__list_init(&c->flush.node);
+    c->loop = loop;
+    c->endpoint = endpoint;
+    c->events = events;
+    c->arg = arg;
+    c->log = log;
+    c->flush.fn = flush;
+    c->flush.arg = c;
+    c->timer.fn = on_timer;
+    c->timer.arg = c;
+    c->out.max = SIZE_MAX / 2; /* bounded by WRITE_CHUNK and the session's own limits */
+    rc = etcd__h2_new(NULL, &h2_events, c, &c->h2, err);
+    if (rc == ETCD_OK)
+        rc = etcd__stream_open(loop, &endpoint->target, timeout_ns, &stream_events, c, &c->stream, err);
+    if (rc < 0) {
+        etcd__connection_free(c, false);
+        return rc;
+    }
+    etcd__loop_timer_start(loop, &c->timer, etcd__clock_after(etcd__loop_now(loop), timeout_ns));
+    *out = c;
+    return ETCD_OK;
+}
+
+void etcd__connection_free(etcd__connection *c, bool politely)
+{
+    etcd_error ignored;
+
+    if (c == NULL)
+        return;
+    if (politely && !c->dead && !c->blocked && c->state != ETCD__CONNECTION_CONNECTING) {
+        etcd__h2_goaway(c->h2);
+        if (etcd__h2_take_output(c->h2, &c->out, WRITE_CHUNK, &ignored) == ETCD_OK)
+            (void)write_out(c, &ignored);
+    }
+    etcd__loop_timer_stop(c->loop, &c->timer);
+    etcd__list_remove(&c->flush.node);
+    etcd__stream_close(c->stream);
+    etcd__h2_free(c->h2);
+    etcd__buf_free(&c->out);
+    etcd__free(c);
+}

@@ -1,0 +1,68 @@
+/* See outcome.h.
+ *
+ * GO-DIFF: the Go client repeats any call, also a Put, when its status is Canceled or DeadlineExceeded while the caller's own context
+ * lives. Those come from the server's side of a connection or from a proxy and say nothing of whether the write was done: here
+ * only calls that change nothing are repeated. */
+#include "channel/outcome.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+enum { GRPC_CANCELED = 1, GRPC_UNKNOWN = 2, GRPC_DEADLINE = 4, GRPC_ABORTED = 10, GRPC_INTERNAL = 13, GRPC_UNAVAILABLE = 14, GRPC_DATA_LOSS = 15 };
+
+/* Whether a status proves that a write was not done: the server refused it before it was proposed. All of Unavailable, and codes
+ * that a handler may end with halfway, prove nothing; "no leader" comes from the interceptor, before the handler. */
+static bool refused_before_execution(const etcd__grpc_status *status, int code)
+{
+    if (status->unprocessed)
+        return true;
+    if (code == ETCD_ERR_NO_LEADER)
+        return true;
+    if (status->origin == ETCD__GRPC_FROM_HTTP) /* 401, 403, 404: not forwarded to a handler */
+        return status->code == 7 || status->code == 12 || status->code == 16;
+    if (status->origin != ETCD__GRPC_FROM_SERVER)
+        return false;
+    switch (status->code) {
+    case GRPC_CANCELED:
+    case GRPC_DEADLINE:
+    case GRPC_ABORTED:
+    case GRPC_INTERNAL:
+    case GRPC_UNAVAILABLE:
+    case GRPC_DATA_LOSS:
+        return false;
+    case GRPC_UNKNOWN: /* two of the server's own errors arrive with this code: see the contract, section 2 */
+        return code == ETCD_ERR_TOO_MANY_REQUESTS || code == ETCD_ERR_MEMBER_NOT_ENOUGH_STARTED;
+    default:
+        return true;
+    }
+}
+
+/* Failures that may pass by themselves. Canceled and DeadlineExceeded count: our own are never judged here. */
+static bool may_pass(const etcd__grpc_status *status)
+{
+    if (status->too_large || status->origin == ETCD__GRPC_FROM_PEER_BUG)
+        return false;
+    return status->code == GRPC_UNAVAILABLE || status->code == GRPC_CANCELED || status->code == GRPC_DEADLINE;
+}
+
+etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_only, etcd_error *err)
+{
+    int code = etcd__error_from_status(err, status->code, status->message, status->message_len);
+
+    if (status->too_large)
+        err->code = code = ETCD_ERR_TOO_LARGE;
+    else if (status->origin == ETCD__GRPC_FROM_PEER_BUG)
+        err->code = code = ETCD_ERR_PROTOCOL;
+    if (may_pass(status) || status->unprocessed)
+        err->flags |= ETCD_ERROR_RETRYABLE;
+    if (!read_only && !refused_before_execution(status, code))
+        err->flags |= ETCD_ERROR_MAYBE_APPLIED;
+    if (code == ETCD_ERR_NOT_SUPPORTED_FOR_LEARNER)
+        return ETCD__VERDICT_OTHER_PEER;
+    if (status->unprocessed)
+        return ETCD__VERDICT_RESEND;
+    if (read_only && may_pass(status))
+        return ETCD__VERDICT_REPEAT;
+    return ETCD__VERDICT_FAIL;
+}

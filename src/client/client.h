@@ -1,0 +1,165 @@
+/* The client handle. Fields are grouped by who may touch them.
+ *
+ * The engine (loop, channel, and all below) is single-threaded. Which thread drives it is decided under the lock: nobody, the I/O
+ * thread, a thread that waits in a blocking call, or the program in manual mode. That thread is the driver; see client/driver.c.
+ * The lock is never held while calling out or over a system call that may wait. */
+#ifndef ETCD__CLIENT_CLIENT_H
+#define ETCD__CLIENT_CLIENT_H
+
+#include "base/list.h"
+#include "channel/channel.h"
+#include "client/unary.h"
+
+#include <etcd3/client.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+#include <uv.h>
+
+typedef enum etcd__driver { ETCD__DRIVER_NOBODY, ETCD__DRIVER_IO_THREAD, ETCD__DRIVER_CALLER } etcd__driver;
+
+/** Who is told when a call has ended. */
+typedef enum etcd__form { ETCD__FORM_BLOCKING, ETCD__FORM_CALLBACK, ETCD__FORM_QUEUE } etcd__form;
+
+/** A user's call. One allocation holds it and its encoded request. */
+typedef struct etcd__user_call {
+    etcd__call call; /* the channel's part */
+    const etcd__unary *unary;
+    etcd_client *client;
+    etcd_call_id id;
+    etcd__form form;
+    etcd__any_fn done;
+    void *arg;
+    /* shared: the client's lock */
+    etcd__list node;         /* in `submitted`, then the driver's: in `ended` */
+    etcd__list cancel_node;  /* in `to_cancel` */
+    bool submitted;
+    bool cancel_requested;   /* before it was submitted */
+    /* io: the driver */
+    bool has_ended;          /* the channel is through with it */
+    bool retired;            /* other threads cannot reach it any more */
+    bool delivered;          /* a blocking call: its caller may go on */
+    /* the switch's lock */
+    etcd_cancel *cancel;
+    etcd__list switch_node;
+    /* queue form */
+    struct etcd__completion *completion; /* reserved, so that the end cannot get lost */
+    /* blocking form */
+    uv_sem_t ended;     /* posted when the call was delivered: its caller may wait here when another thread drives */
+    uint8_t request[];  /* length-prefixed */
+} etcd__user_call;
+
+struct etcd_client {
+    /* constant after creation */
+    pid_t pid;
+    bool manual;
+    bool require_leader;
+    int64_t request_timeout; /* ns; negative: none */
+    size_t max_send;
+    char *user_agent;
+    uv_thread_t io_thread;
+
+    atomic_int refs;               /* the handle, the I/O thread, children */
+    atomic_bool closed;
+    atomic_int seat_wanted;        /* threads in etcd__driver_acquire(): the driver makes room after its turn */
+    _Atomic(uintptr_t) dispatcher; /* the thread that runs callbacks right now; 0: none */
+
+    /* shared: under the lock */
+    struct {
+        uv_mutex_t lock;
+        uv_cond_t changed;      /* the driver's seat became free, or there is work and nobody drives */
+        etcd__driver driver;
+        unsigned drives;        /* turns taken by callers, to see whether they are still at it */
+        bool io_waits;          /* the I/O thread sleeps until the seat is left */
+        bool stop;              /* the I/O thread is to end */
+        etcd__list submitted;   /* etcd__user_call: not seen by the channel yet */
+        etcd__list to_cancel;   /* etcd__user_call.cancel_node */
+        size_t live;            /* calls between submit and end */
+        unsigned lone_streak;   /* blocking calls in a row that were alone */
+        struct etcd__slot *slots; /* live calls by number */
+        uint32_t n_slots, free_slot;
+        etcd__list completions; /* see client/completion.c */
+        uv_cond_t completed;
+    } shared;
+
+    /* io: the driver only */
+    struct {
+        etcd__loop *loop;
+        etcd__channel *channel;
+        etcd__list ended; /* etcd__user_call: to be dispatched */
+        etcd__task dispatch;
+    } io;
+};
+
+/** Checks that every public call makes first: NULL, fork, closed. */
+int etcd__client_check(const etcd_client *client, etcd_error *err);
+
+/** Also refuses to block inside a callback. */
+int etcd__client_check_blocking(const etcd_client *client, etcd_error *err);
+
+void etcd__client_ref(etcd_client *client);
+void etcd__client_unref(etcd_client *client);
+
+/** Whether the calling thread is inside a callback of this client. */
+bool etcd__client_in_callback(const etcd_client *client);
+
+/* client/driver.c */
+
+/** Starts what was submitted and takes one turn of the loop. The driver only. */
+void etcd__driver_turn(etcd_client *client, int64_t timeout_ns);
+
+/** Hands what other threads submitted and canceled to the channel. The driver only. */
+void etcd__driver_start_submitted(etcd_client *client);
+
+/** Delivers the calls that have ended. The driver only; may nest when a callback closes the client. */
+void etcd__driver_dispatch(void *client);
+
+/** Waits until a submitted blocking call was delivered: drives the loop when nobody does. Lock held at entry, released at exit. */
+void etcd__driver_run(etcd__user_call *call);
+
+/** Makes the calling thread the driver (waits for the present one to leave the seat) and gives it back. Not in a callback. */
+void etcd__driver_acquire(etcd_client *client);
+void etcd__driver_release(etcd_client *client);
+
+/** Tells the driver, or the I/O thread when nobody drives, that there is work. Lock held; returns whether etcd__loop_wake() is to be
+ *  called once the lock is released. */
+bool etcd__driver_notify(etcd_client *client);
+
+/** The I/O thread: uv_thread_cb. */
+void etcd__driver_main(void *client);
+
+/* client/calls.c: live calls by number; the lock is held */
+
+/** Gives the call its number. ETCD_ERR_NO_MEMORY. */
+int etcd__calls_add(etcd_client *client, etcd__user_call *call);
+void etcd__calls_remove(etcd_client *client, etcd__user_call *call);
+etcd__user_call *etcd__calls_find(const etcd_client *client, etcd_call_id id);
+void etcd__calls_each(etcd_client *client, void (*fn)(etcd__user_call *call));
+void etcd__calls_free(etcd_client *client);
+
+/* client/cancel.c: registration with a cancel switch; no lock is held */
+
+/** Returns false when the switch was triggered already: the call must not be submitted. */
+bool etcd__cancel_attach(etcd_cancel *cancel, etcd__user_call *call);
+void etcd__cancel_detach(etcd__user_call *call);
+
+/* client/unary.c */
+
+/** Decodes the result where that is the driver's work, tells the user, and frees the call (but a blocking one, which its caller frees). */
+void etcd__user_call_deliver(etcd__user_call *call);
+
+/** Frees a call with everything it holds. */
+void etcd__user_call_free(etcd__user_call *call);
+
+/* client/completion.c: the queue of calls without a callback */
+
+typedef struct etcd__completion etcd__completion;
+
+/** Memory for one completion, taken at submit so that the end of a call cannot get lost. NULL when out of memory. */
+etcd__completion *etcd__completion_reserve(void);
+void etcd__completion_unreserve(etcd__completion *completion);
+
+/** Queues the end of a call. Takes over `completion` and `response`; copies `error` (NULL after a success). */
+void etcd__completion_push(etcd__completion *completion, const etcd__user_call *call, void *response, const etcd_error *error);
+void etcd__completions_free(etcd_client *client);
+
+#endif

@@ -1,0 +1,245 @@
+/* Who drives the loop, and what the driver does. See client.h.
+ *
+ * A lone thread that makes one blocking call after another is fastest when it drives the loop itself: no hand-over between threads. A crowd
+ * is served best by one thread that moves bytes for all. So the I/O thread leaves its seat after a row of blocking calls that were
+ * alone, and takes it back as soon as calls overlap, are asynchronous, or nobody has driven for PARK_TIME. */
+#include "client/client.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#include <assert.h>
+
+#define LONE_STREAK 8                /* lone calls in a row before the I/O thread leaves its seat */
+#define PARK_TIME (5 * ETCD__MS)     /* how long the seat may stay empty */
+
+static uintptr_t this_thread(void)
+{
+    return (uintptr_t)uv_thread_self();
+}
+
+bool etcd__client_in_callback(const etcd_client *client)
+{
+    return atomic_load_explicit(&client->dispatcher, memory_order_relaxed) == this_thread();
+}
+
+/* --- what the driver does ------------------------------------------------------------------------------------------ */
+
+/* Moves what other threads asked for to the driver's side. */
+static void take_requests(etcd_client *client, etcd__list *submitted, etcd__list *to_cancel)
+{
+    etcd__list_init(submitted);
+    etcd__list_init(to_cancel);
+    uv_mutex_lock(&client->shared.lock);
+    etcd__list_splice_back(submitted, &client->shared.submitted);
+    etcd__list_splice_back(to_cancel, &client->shared.to_cancel);
+    uv_mutex_unlock(&client->shared.lock);
+}
+
+void etcd__driver_start_submitted(etcd_client *client)
+{
+    etcd__list submitted, to_cancel, *node;
+
+    take_requests(client, &submitted, &to_cancel);
+    while ((node = etcd__list_pop_front(&submitted)) != NULL)
+        etcd__channel_start(client->io.channel, &ETCD__CONTAINER_OF(node, etcd__user_call, node)->call);
+    while ((node = etcd__list_pop_front(&to_cancel)) != NULL) {
+        etcd__user_call *call = ETCD__CONTAINER_OF(node, etcd__user_call, cancel_node);
+
+        if (!call->has_ended)
+            etcd__channel_cancel(client->io.channel, &call->call, ETCD_ERR_CANCELED);
+    }
+}
+
+/* Takes ended calls out of what other threads can reach: from here on the driver alone knows them. */
+static void retire(etcd_client *client)
+{
+    etcd__list *node;
+
+    uv_mutex_lock(&client->shared.lock);
+    for (node = client->io.ended.next; node != &client->io.ended; node = node->next) {
+        etcd__user_call *call = ETCD__CONTAINER_OF(node, etcd__user_call, node);
+
+        if (call->retired)
+            continue;
+        call->retired = true;
+        etcd__list_remove(&call->cancel_node);
+        etcd__calls_remove(client, call);
+        client->shared.live--;
+    }
+    uv_mutex_unlock(&client->shared.lock);
+}
+
+void etcd__driver_dispatch(void *arg)
+{
+    etcd_client *client = arg;
+    uintptr_t outer = atomic_load_explicit(&client->dispatcher, memory_order_relaxed);
+    etcd__list *node;
+
+    etcd__list_remove(&client->io.dispatch.node);
+    atomic_store_explicit(&client->dispatcher, this_thread(), memory_order_relaxed);
+    while (!etcd__list_empty(&client->io.ended)) {
+        retire(client);
+        /* A callback may close the client, which dispatches the rest from within: take one at a time. */
+        while ((node = etcd__list_pop_front(&client->io.ended)) != NULL) {
+            etcd__user_call *call = ETCD__CONTAINER_OF(node, etcd__user_call, node);
+
+            if (!call->retired) {
+                etcd__list_push_front(&client->io.ended, node);
+                break;
+            }
+            etcd__user_call_deliver(call);
+        }
+    }
+    atomic_store_explicit(&client->dispatcher, outer, memory_order_relaxed);
+    etcd__driver_start_submitted(client); /* what the callbacks started leaves in this turn */
+}
+
+void etcd__driver_turn(etcd_client *client, int64_t timeout_ns)
+{
+    etcd__driver_start_submitted(client);
+    etcd__loop_turn(client->io.loop, timeout_ns);
+}
+
+/* As etcd__driver_turn(), but looks whether the call was delivered before it waits for anything. */
+static void turn_for(etcd__user_call *call)
+{
+    etcd_client *client = call->client;
+
+    etcd__driver_start_submitted(client);
+    (void)etcd__loop_flush(client->io.loop);
+    if (!call->delivered)
+        etcd__loop_turn(client->io.loop, -1);
+}
+
+/* --- the seat ------------------------------------------------------------------------------------------------------ */
+
+bool etcd__driver_notify(etcd_client *client)
+{
+    if (etcd__client_in_callback(client))
+        return false; /* the driver itself: it looks after the callback */
+    if (client->manual)
+        return true; /* makes the descriptor readable */
+    if (client->shared.driver != ETCD__DRIVER_NOBODY)
+        return true;
+    uv_cond_broadcast(&client->shared.changed);
+    return false;
+}
+
+static bool seat_is_wanted(etcd_client *client)
+{
+    return atomic_load_explicit(&client->seat_wanted, memory_order_relaxed) > 0;
+}
+
+/* Lock held. */
+static void leave_seat(etcd_client *client)
+{
+    client->shared.driver = ETCD__DRIVER_NOBODY;
+    client->shared.drives++;
+    if (seat_is_wanted(client) || client->shared.live > 0 || client->shared.io_waits)
+        uv_cond_broadcast(&client->shared.changed);
+}
+
+/* Lock held at entry, released at exit. Drives until the call was delivered or somebody needs the seat. */
+static void drive_own_call(etcd__user_call *call)
+{
+    etcd_client *client = call->client;
+
+    client->shared.driver = ETCD__DRIVER_CALLER;
+    uv_mutex_unlock(&client->shared.lock);
+    do
+        turn_for(call);
+    while (!call->delivered && !seat_is_wanted(client));
+    uv_mutex_lock(&client->shared.lock);
+    leave_seat(client);
+    uv_mutex_unlock(&client->shared.lock);
+}
+
+void etcd__driver_run(etcd__user_call *call)
+{
+    etcd_client *client = call->client;
+    bool wake;
+
+    if (client->manual) {
+        uv_mutex_unlock(&client->shared.lock);
+        while (!call->delivered)
+            turn_for(call);
+        return;
+    }
+    if (client->shared.driver == ETCD__DRIVER_NOBODY && !seat_is_wanted(client)) {
+        drive_own_call(call);
+        if (call->delivered)
+            return;
+    } else {
+        wake = etcd__driver_notify(client);
+        uv_mutex_unlock(&client->shared.lock);
+        if (wake)
+            etcd__loop_wake(client->io.loop);
+    }
+    uv_sem_wait(&call->ended);
+}
+
+void etcd__driver_acquire(etcd_client *client)
+{
+    if (client->manual)
+        return;
+    atomic_fetch_add_explicit(&client->seat_wanted, 1, memory_order_relaxed);
+    uv_mutex_lock(&client->shared.lock);
+    while (client->shared.driver != ETCD__DRIVER_NOBODY) {
+        etcd__loop_wake(client->io.loop); /* an eventfd: never waits */
+        uv_cond_wait(&client->shared.changed, &client->shared.lock);
+    }
+    client->shared.driver = ETCD__DRIVER_CALLER;
+    atomic_fetch_sub_explicit(&client->seat_wanted, 1, memory_order_relaxed);
+    uv_mutex_unlock(&client->shared.lock);
+}
+
+void etcd__driver_release(etcd_client *client)
+{
+    if (client->manual)
+        return;
+    uv_mutex_lock(&client->shared.lock);
+    leave_seat(client);
+    uv_mutex_unlock(&client->shared.lock);
+}
+
+/* --- the I/O thread ------------------------------------------------------------------------------------------------ */
+
+/* Waits while another drives, or while lone callers come and go. Lock held. Returns whether to take the seat. */
+static bool io_thread_waits(etcd_client *client)
+{
+    unsigned seen = client->shared.drives;
+    bool taken = client->shared.driver != ETCD__DRIVER_NOBODY || seat_is_wanted(client);
+
+    if (!taken && (client->shared.live > 0 || client->shared.lone_streak < LONE_STREAK))
+        return true;
+    if (uv_cond_timedwait(&client->shared.changed, &client->shared.lock, (uint64_t)PARK_TIME) == 0 ||
+        client->shared.drives != seen)
+        return false;
+    if (client->shared.driver == ETCD__DRIVER_NOBODY)
+        return !seat_is_wanted(client);
+    client->shared.io_waits = true; /* one long call: sleep until its thread leaves */
+    uv_cond_wait(&client->shared.changed, &client->shared.lock);
+    client->shared.io_waits = false;
+    return false;
+}
+
+void etcd__driver_main(void *arg)
+{
+    etcd_client *client = arg;
+
+    uv_mutex_lock(&client->shared.lock);
+    while (!client->shared.stop) {
+        if (!io_thread_waits(client) || client->shared.stop)
+            continue;
+        client->shared.driver = ETCD__DRIVER_IO_THREAD;
+        uv_mutex_unlock(&client->shared.lock);
+        etcd__driver_turn(client, -1);
+        uv_mutex_lock(&client->shared.lock);
+        client->shared.driver = ETCD__DRIVER_NOBODY;
+        if (seat_is_wanted(client))
+            uv_cond_broadcast(&client->shared.changed);
+    }
+    uv_mutex_unlock(&client->shared.lock);
+    etcd__client_unref(client);
+}

@@ -1,0 +1,272 @@
+/* The life of a user's call, from the arguments to the response. See unary.h and client.h.
+ *
+ * The caller's thread encodes before the submit and, in the blocking form, decodes after the end: the driver moves bytes. */
+#include "client/unary.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "client/client.h"
+#include "client/options.h"
+#include "wire/response.h"
+
+#include <string.h>
+
+static void on_done(etcd__call *channel_call)
+{
+    etcd__user_call *call = ETCD__CONTAINER_OF(channel_call, etcd__user_call, call);
+    etcd_client *client = call->client;
+
+    call->has_ended = true;
+    etcd__list_push_back(&client->io.ended, &call->node);
+    etcd__loop_defer(client->io.loop, &client->io.dispatch);
+}
+
+void etcd__user_call_free(etcd__user_call *call)
+{
+    if (call->form == ETCD__FORM_BLOCKING)
+        uv_sem_destroy(&call->ended);
+    etcd__completion_unreserve(call->completion);
+    etcd__free(call->call.error);
+    etcd__free(call->call.response);
+    etcd__free(call);
+}
+
+/* --- before ---------------------------------------------------------------------------------------------------------- */
+
+static int check_size(const etcd_client *client, size_t size, etcd_error *err)
+{
+    if (size <= client->max_send)
+        return ETCD_OK;
+    return etcd__error_set(err, ETCD_ERR_TOO_LARGE, "trying to send message larger than max (%zu vs. %zu)", size,
+                           client->max_send);
+}
+
+static int64_t deadline_of(const etcd_client *client, const etcd_call_options *options)
+{
+    int64_t timeout = options->timeout_ms ? etcd__clock_from_ms(options->timeout_ms) : client->request_timeout;
+
+    return etcd__clock_after(etcd__clock_monotonic(), timeout);
+}
+
+/* Makes the call with its encoded request in one block. */
+static int prepare(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options,
+                   etcd__form form, etcd__user_call **out, etcd_error *err)
+{
+    const etcd__rpc_method *method = &etcd__rpc_methods[unary->rpc];
+    size_t size = etcd__pb_encoded_size(method->request, request);
+    etcd__user_call *call;
+    int rc = check_size(client, size, err);
+
+    if (rc < 0)
+        return rc;
+    call = etcd__malloc(sizeof *call + ETCD__GRPC_PREFIX + size);
+    if (call == NULL)
+        return etcd__error_no_memory(err);
+    memset(call, 0, sizeof *call);
+    if (form == ETCD__FORM_BLOCKING && uv_sem_init(&call->ended, 0) != 0) {
+        etcd__free(call);
+        return etcd__error_no_memory(err);
+    }
+    etcd__grpc_prefix_write(call->request, (uint32_t)size);
+    etcd__pb_encode(method->request, request, call->request + ETCD__GRPC_PREFIX, size);
+    call->client = client;
+    call->unary = unary;
+    call->form = form;
+    etcd__list_init(&call->node);
+    etcd__list_init(&call->cancel_node);
+    etcd__list_init(&call->switch_node);
+    call->call.method = method;
+    call->call.read_only = method->read_only || unary->read_only;
+    call->call.body = call->request;
+    call->call.body_len = ETCD__GRPC_PREFIX + size;
+    call->call.deadline = deadline_of(client, options);
+    call->call.require_leader = options->require_leader || client->require_leader;
+    call->call.no_retry = options->no_retry;
+    call->call.on_done = on_done;
+    *out = call;
+    return ETCD_OK;
+}
+
+/* Gives the call its number and counts it. Lock held. */
+static int enroll(etcd__user_call *call, etcd_error *err)
+{
+    etcd_client *client = call->client;
+
+    if (atomic_load_explicit(&client->closed, memory_order_relaxed))
+        return etcd__error_set(err, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
+    if (etcd__calls_add(client, call) < 0)
+        return etcd__error_no_memory(err);
+    if (call->form == ETCD__FORM_BLOCKING && client->shared.live == 0)
+        client->shared.lone_streak++;
+    else
+        client->shared.lone_streak = 0;
+    client->shared.live++;
+    return ETCD_OK;
+}
+
+/* Lock held. */
+static void withdraw(etcd__user_call *call)
+{
+    etcd__calls_remove(call->client, call);
+    call->client->shared.live--;
+}
+
+/* Submits the call. On success the lock is held: the caller decides who drives. */
+static int submit(etcd__user_call *call, etcd_cancel *cancel, etcd_error *err)
+{
+    etcd_client *client = call->client;
+    int rc;
+
+    uv_mutex_lock(&client->shared.lock);
+    rc = enroll(call, err);
+    if (rc == ETCD_OK && cancel != NULL) {
+        uv_mutex_unlock(&client->shared.lock); /* the switch's lock comes first */
+        if (!etcd__cancel_attach(cancel, call))
+            rc = etcd__error_set(err, ETCD_ERR_CANCELED, "%s", etcd_error_text(ETCD_ERR_CANCELED));
+        uv_mutex_lock(&client->shared.lock);
+        if (rc < 0)
+            withdraw(call);
+    }
+    if (rc < 0) {
+        uv_mutex_unlock(&client->shared.lock);
+        return rc;
+    }
+    call->submitted = true;
+    etcd__list_push_back(&client->shared.submitted, &call->node);
+    if (call->cancel_requested)
+        etcd__list_push_back(&client->shared.to_cancel, &call->cancel_node);
+    return ETCD_OK;
+}
+
+/* --- after ----------------------------------------------------------------------------------------------------------- */
+
+/* Decodes the response of a call that succeeded. */
+static int decode(etcd__user_call *call, void **out, etcd_error *err)
+{
+    uint8_t *body = call->call.response;
+    void *wrapped;
+    int rc;
+
+    call->call.response = NULL; /* the decoder owns it now */
+    rc = etcd__response_decode(call->call.method->response, body, call->call.response_len, out, err);
+    if (rc == ETCD_OK && call->unary->wrap != NULL) {
+        wrapped = call->unary->wrap(*out);
+        if (wrapped == NULL) {
+            etcd_response_free(*out);
+            rc = etcd__error_no_memory(err);
+        }
+        *out = wrapped;
+    }
+    if (rc < 0 && err != NULL && !call->call.read_only)
+        err->flags |= ETCD_ERROR_MAYBE_APPLIED;
+    return rc;
+}
+
+static int error_of(const etcd__user_call *call, etcd_error *err)
+{
+    if (call->call.error == NULL)
+        return etcd__error_set(err, call->call.code, "%s", etcd_error_text(call->call.code));
+    if (err != NULL)
+        *err = *call->call.error;
+    return call->call.code;
+}
+
+/* The result of a call for its user: a response or an error. */
+static int result_of(etcd__user_call *call, void **response, etcd_error *err)
+{
+    *response = NULL;
+    return call->call.code == ETCD_OK ? decode(call, response, err) : error_of(call, err);
+}
+
+void etcd__user_call_deliver(etcd__user_call *call)
+{
+    etcd_error err;
+    void *response;
+    int rc;
+
+    etcd__cancel_detach(call);
+    if (call->form == ETCD__FORM_BLOCKING) {
+        call->delivered = true;
+        uv_sem_post(&call->ended); /* its caller may free it from here on */
+        return;
+    }
+    rc = result_of(call, &response, &err);
+    if (call->form == ETCD__FORM_CALLBACK) {
+        call->unary->deliver(call->client, response, rc < 0 ? &err : NULL, call->done, call->arg);
+    } else {
+        etcd__completion_push(call->completion, call, response, rc < 0 ? &err : NULL);
+        call->completion = NULL;
+    }
+    etcd__user_call_free(call);
+}
+
+/* --- the forms of a call ----------------------------------------------------------------------------------------------- */
+
+int etcd__unary_call(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options, void **out,
+                   etcd_error *err)
+{
+    etcd_call_options call_options;
+    etcd__user_call *call;
+    void *response = NULL;
+    int rc = etcd__client_check_blocking(client, err);
+
+    if (out != NULL)
+        *out = NULL;
+    if (rc == ETCD_OK)
+        rc = etcd__options_load(&call_options, sizeof call_options, options, "etcd_call_options", err);
+    if (rc == ETCD_OK)
+        rc = prepare(client, unary, request, &call_options, ETCD__FORM_BLOCKING, &call, err);
+    if (rc < 0)
+        return rc;
+    rc = submit(call, call_options.cancel, err);
+    if (rc == ETCD_OK) {
+        etcd__client_ref(client); /* a callback may free the client while we drive it */
+        etcd__driver_run(call);
+        etcd__client_unref(client);
+        rc = out == NULL && call->call.code == ETCD_OK ? ETCD_OK : result_of(call, &response, err);
+    }
+    if (out != NULL)
+        *out = response;
+    if (rc == ETCD_OK)
+        etcd__error_clear(err);
+    etcd__user_call_free(call);
+    return rc;
+}
+
+int etcd__unary_start(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options, etcd__any_fn done,
+                    void *arg, etcd_call_id *id, etcd_error *err)
+{
+    etcd__form form = done ? ETCD__FORM_CALLBACK : ETCD__FORM_QUEUE;
+    etcd_call_options call_options;
+    etcd__user_call *call;
+    bool wake;
+    int rc = etcd__client_check(client, err);
+
+    if (id != NULL)
+        *id = 0;
+    if (rc == ETCD_OK)
+        rc = etcd__options_load(&call_options, sizeof call_options, options, "etcd_call_options", err);
+    if (rc == ETCD_OK)
+        rc = prepare(client, unary, request, &call_options, form, &call, err);
+    if (rc < 0)
+        return rc;
+    call->done = done;
+    call->arg = arg;
+    if (form == ETCD__FORM_QUEUE && (call->completion = etcd__completion_reserve()) == NULL)
+        rc = etcd__error_no_memory(err);
+    if (rc == ETCD_OK)
+        rc = submit(call, call_options.cancel, err);
+    if (rc < 0) {
+        etcd__user_call_free(call);
+        return rc;
+    }
+    if (id != NULL)
+        *id = call->id;
+    wake = etcd__driver_notify(client);
+    uv_mutex_unlock(&client->shared.lock);
+    if (wake)
+        etcd__loop_wake(client->io.loop);
+    etcd__error_clear(err);
+    return ETCD_OK;
+}

@@ -1,0 +1,208 @@
+/* The range iterator: pages of a range, all as of the revision of the first. See <etcd3/kv.h>.
+ *
+ * The next page starts at the first key behind the last one seen: that key and a NUL byte. A page is taken off the range only when its
+ * response has arrived, so a failed one can be asked for again. */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "client/client.h"
+#include "client/options.h"
+#include "client/unary.h"
+#include "service/request.h"
+
+#include <string.h>
+
+#define DEFAULT_PAGE 1000
+
+struct etcd_range {
+    etcd_client *client;
+    etcd__range_request request; /* of the next page */
+    etcd_call_options call;
+    bool has_call;
+    char *next_key; /* owned; what request.key points to */
+    char *end_key;  /* owned; what request.range_end points to */
+    bool done;
+    bool busy; /* a page is under way */
+    etcd_get_fn page_done;
+    void *page_arg;
+};
+
+/* Records a page that has arrived. */
+static int advance(etcd_range *range, const etcd_get_response *page)
+{
+    const etcd_kv *last;
+    char *next;
+
+    if (range->request.revision == 0)
+        range->request.revision = page->header.revision;
+    if (!page->more || page->n_kvs == 0) {
+        range->done = true;
+        return ETCD_OK;
+    }
+    last = &page->kvs[page->n_kvs - 1];
+    next = etcd__strndup(last->key.data, last->key.len);
+    if (next == NULL)
+        return ETCD_ERR_NO_MEMORY;
+    etcd__free(range->next_key);
+    range->next_key = next;
+    range->request.key = (etcd_bytes){next, last->key.len + 1}; /* with the NUL of the copy */
+    return ETCD_OK;
+}
+
+static void on_page(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, void *arg)
+{
+    etcd_range *range = arg;
+    etcd_get_fn page_done = range->page_done;
+    void *page_arg = range->page_arg;
+    etcd_error no_memory;
+
+    (void)done;
+    range->busy = false;
+    if (response != NULL && advance(range, response) < 0) {
+        etcd_response_free(response);
+        response = NULL;
+        etcd__error_no_memory(&no_memory);
+        err = &no_memory;
+    }
+    page_done(client, response, err, page_arg); /* may free the range */
+}
+
+static const etcd__unary unary_page = {ETCD__RPC_KV_RANGE, true, ETCD_CALL_GET, on_page, NULL};
+
+static int check_options(const etcd__range_request *request, etcd_error *err)
+{
+    if (request->sort_order != ETCD_SORT_NONE || request->sort_target != ETCD_SORT_KEY)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "a range iterator follows the order of the keys: do not set a sort or a pick");
+    if (request->count_only)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "count_only has no pages: use etcd_get");
+    return ETCD_OK;
+}
+
+/* The arguments as owned copies. */
+static int fill(etcd_range *range, const etcd__range_request *request, const etcd_call_options *call, etcd_error *err)
+{
+    range->request = *request;
+    range->next_key = etcd__strndup(request->key.data, request->key.len);
+    range->end_key = etcd__strndup(request->range_end.data, request->range_end.len);
+    if (range->next_key == NULL || range->end_key == NULL)
+        return etcd__error_no_memory(err);
+    range->request.key.data = range->next_key;
+    range->request.range_end.data = range->end_key;
+    if (range->request.limit == 0)
+        range->request.limit = DEFAULT_PAGE;
+    range->has_call = call != NULL;
+    return etcd__options_load(&range->call, sizeof range->call, call, "etcd_call_options", err);
+}
+
+int etcd_range_open(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options, etcd_range **out,
+                    etcd_error *err)
+{
+    etcd__range_request request;
+    etcd__range_end end = {0};
+    const etcd_call_options *call;
+    etcd_range *range = NULL;
+    int rc;
+
+    if (out == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "out is NULL");
+    *out = NULL;
+    rc = etcd__client_check(client, err);
+    if (rc == ETCD_OK)
+        rc = etcd__request_get(key, key_len, options, &request, &end, &call, err);
+    if (rc == ETCD_OK)
+        rc = check_options(&request, err);
+    if (rc == ETCD_OK && (range = etcd__calloc(1, sizeof *range)) == NULL)
+        rc = etcd__error_no_memory(err);
+    if (rc == ETCD_OK)
+        rc = fill(range, &request, call, err);
+    etcd__range_end_free(&end);
+    if (rc < 0) {
+        etcd_range_free(range);
+        return rc;
+    }
+    range->client = client;
+    etcd__client_ref(client);
+    etcd__error_clear(err);
+    *out = range;
+    return ETCD_OK;
+}
+
+static const etcd_call_options *call_of(etcd_range *range)
+{
+    if (!range->has_call)
+        return NULL;
+    range->call.size = sizeof range->call;
+    return &range->call;
+}
+
+static int check_next(const etcd_range *range, etcd_error *err)
+{
+    if (range == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the range is NULL");
+    if (range->busy)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "a page of this range is under way already");
+    return ETCD_OK;
+}
+
+int etcd_range_next(etcd_range *range, etcd_get_response **out, etcd_error *err)
+{
+    void *response = NULL;
+    int rc;
+
+    if (out == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "out is NULL");
+    *out = NULL;
+    rc = check_next(range, err);
+    if (rc < 0)
+        return rc;
+    if (range->done) {
+        etcd__error_clear(err);
+        return ETCD_OK;
+    }
+    rc = etcd__unary_call(range->client, &unary_page, &range->request, call_of(range), &response, err);
+    if (rc == ETCD_OK && advance(range, response) < 0) {
+        etcd_response_free(response);
+        return etcd__error_no_memory(err);
+    }
+    *out = response;
+    return rc;
+}
+
+int etcd_range_next_async(etcd_range *range, etcd_get_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+{
+    int rc = check_next(range, err);
+
+    if (rc == ETCD_OK && done == NULL)
+        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "done is NULL: pages are not delivered to the completion queue");
+    if (rc == ETCD_OK && range->done)
+        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "the range is at its end: see etcd_range_done()");
+    if (rc < 0)
+        return rc;
+    range->page_done = done;
+    range->page_arg = arg;
+    range->busy = true;
+    rc = etcd__unary_start(range->client, &unary_page, &range->request, call_of(range), (etcd__any_fn)done, range, id, err);
+    if (rc < 0)
+        range->busy = false;
+    return rc;
+}
+
+int64_t etcd_range_revision(const etcd_range *range)
+{
+    return range ? range->request.revision : 0;
+}
+
+bool etcd_range_done(const etcd_range *range)
+{
+    return range == NULL || range->done;
+}
+
+void etcd_range_free(etcd_range *range)
+{
+    if (range == NULL)
+        return;
+    etcd__free(range->next_key);
+    etcd__free(range->end_key);
+    if (range->client != NULL)
+        etcd__client_unref(range->client);
+    etcd__free(range);
+}
