@@ -38,7 +38,9 @@ int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t time
                       etcd__stream **out, etcd_error *err);
 
 /** Hands bytes to the kernel: how many it took, perhaps 0 (on_writable follows when it took fewer than `len`), or a negative code
- *  (on_close does not follow). Never raises SIGPIPE. */
+ *  for a failure of our own, such as ETCD_ERR_NO_MEMORY (nothing follows: close the stream). Never raises SIGPIPE. A connection that
+ *  turns out to be broken is no failure of the write: it takes nothing, on_read delivers what the peer had sent before, which may tell
+ *  what it has processed, and then on_close says why. */
 ssize_t etcd__stream_write(etcd__stream *stream, const uint8_t *data, size_t len, etcd_error *err);
 
 /** Closes and frees; no event follows. Safe inside an event. NULL is allowed. */
