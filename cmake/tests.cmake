@@ -4,7 +4,7 @@
 #   etcd3_fake_test(test_kv)    tests/fake/test_kv.c    entries fake.kv.<test>
 #   etcd3_real_test(test_kv)    tests/real/test_kv.c    entries real-3.4.kv.<test>, real-3.5.kv.<test>, ... one per server
 #   etcd3_fuzz_target(fuzz_pb)  tests/fuzz/fuzz_pb.c    entry fuzz.pb, with the corpus in tests/fuzz/corpus/fuzz_pb/
-#   etcd3_check(layers ...)     any command             entry check.layers
+#   etcd3_check(layers COMMAND ...)                     entry check.layers
 #
 # Optional arguments of all:
 #   TIMEOUT seconds   of one test (default 60, real 120); longer under sanitizers and valgrind

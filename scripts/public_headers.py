@@ -39,12 +39,12 @@ def all_headers():
     return [Header(os.path.join(INCLUDE, name)) for name in sorted(os.listdir(INCLUDE)) if name.endswith(".h")]
 
 
-def exported_functions():
+def exported_functions(directory=INCLUDE):
     """The functions that are declared with ETCD_EXPORT, by a search that is independent of parse()."""
     found = set()
-    for name in os.listdir(INCLUDE):
+    for name in os.listdir(directory):
         if name.endswith(".h"):
-            with open(os.path.join(INCLUDE, name), encoding="utf-8") as text:
+            with open(os.path.join(directory, name), encoding="utf-8") as text:
                 code = strip_comments(text.read())
             found.update(FUNCTION.search(d).group(1) for d in re.findall(r"^ETCD_EXPORT\s[^;{]*;", code, re.M))
     return found
