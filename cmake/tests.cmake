@@ -39,17 +39,20 @@ function(etcd3_read_tests source out)
     set(${out} ${found} PARENT_SCOPE)
 endfunction()
 
-# Builds tests/<level>/<name>.c into the program <level>_<name>. Sets in the caller's scope: program, short_name, and test_* of the
+# Builds tests/<level>/<name>.c into the program tests/<level>_<name> (a fuzz target: tests/<name>). Sets in the caller's scope: program, short_name, and test_* of the
 # optional arguments.
 macro(etcd3_test_program level name)
     cmake_parse_arguments(test "SERIAL" "TIMEOUT" "LABELS;SOURCES;LIBRARIES" ${ARGN})
     if(test_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "${name}: unknown arguments ${test_UNPARSED_ARGUMENTS}")
     endif()
+    string(REGEX REPLACE "^(test|fuzz)_" "" short_name ${name})
     set(program ${level}_${name})
+    if(${level} STREQUAL fuzz)
+        set(program ${name})
+    endif()
     add_executable(${program} ${CMAKE_CURRENT_SOURCE_DIR}/${level}/${name}.c ${test_SOURCES})
     target_link_libraries(${program} PRIVATE etcd3_harness ${test_LIBRARIES})
-    string(REGEX REPLACE "^(test|fuzz)_" "" short_name ${name})
 endmacro()
 
 # Gives a CTest entry what all have in common; reads test_* of the caller's scope.
