@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define MAX_FIELD_NUMBER 0x1fffffffu
+#define MARGIN 4 /* a short tag, and the bytes that load_varint() looks at */
 #define ARRAY_HEADER alignof(max_align_t) /* in front of an array: a size_t, its capacity */
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -111,6 +112,13 @@ static ALWAYS_INLINE const uint8_t *peek_varint(const uint8_t *p, const uint8_t 
             return p + 4;
     }
     return peek_long_varint(p, end, value);
+}
+
+static __attribute__((noinline)) uint8_t *read_long_varint(decoder *d, uint8_t *p, const uint8_t *end, uint64_t *value)
+{
+    const uint8_t *next = peek_long_varint(p, end, value);
+
+    return next ? p + (next - p) : fail(d, p, "bad varint");
 }
 
 static ALWAYS_INLINE uint8_t *read_varint(decoder *d, uint8_t *p, const uint8_t *end, uint64_t *value)
@@ -397,6 +405,30 @@ static uint8_t *decode_packed(decoder *d, const etcd__pb_field *field, uint8_t *
     return p;
 }
 
+/* The elements of an array of messages that follow each other; `p` is behind the tag of the first. */
+static uint8_t *decode_elements(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag, uint8_t *p,
+                                const uint8_t *end)
+{
+    const etcd__pb_message *const type = field->message;
+    uint8_t *element;
+    size_t len;
+
+    for (;;) {
+        element = next_element(d, field, message, tag, p, end);
+        if (element == NULL)
+            return NULL;
+        memcpy(element, type->initial, type->size);
+        p = read_length(d, p, end, &len);
+        if (p == NULL)
+            return NULL;
+        p = decode_message(d, type, element, p, p + len);
+        if (p == NULL || p == end || *p != tag || tag >= 0x80)
+            return p;
+        *d->pending = '\0';
+        p++;
+    }
+}
+
 static uint8_t *decode_repeated(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag, uint8_t *p,
                                 const uint8_t *end)
 {
@@ -404,6 +436,8 @@ static uint8_t *decode_repeated(decoder *d, const etcd__pb_field *field, uint8_t
 
     if (tag != field->tag)
         return decode_packed(d, field, message, p, end);
+    if (field->shape == ETCD__PB_ARRAY && field->kind == ETCD__PB_MESSAGE)
+        return decode_elements(d, field, message, tag, p, end);
     element = next_element(d, field, message, tag, p, end);
     if (element == NULL)
         return NULL;
@@ -411,9 +445,80 @@ static uint8_t *decode_repeated(decoder *d, const etcd__pb_field *field, uint8_t
         store_pointer(element, NULL);
         return decode_pointer(d, field, element, p, end);
     }
-    if (field->kind == ETCD__PB_MESSAGE)
-        memcpy(element, field->message->initial, field->message->size);
     return decode_value(d, field, element, p, end);
+}
+
+/* A field of any kind; `p` is behind its tag. */
+static __attribute__((noinline)) uint8_t *decode_field(decoder *d, const etcd__pb_message *type, const etcd__pb_field *field,
+                                                       uint8_t *message, uint64_t tag, uint8_t *p, const uint8_t *end)
+{
+    if (field->in_oneof)
+        choose(type, field, message);
+    if (field->shape == ETCD__PB_INLINE)
+        return decode_value(d, field, message + field->offset, p, end);
+    if (field->shape == ETCD__PB_POINTER)
+        return decode_pointer(d, field, message + field->offset, p, end);
+    return decode_repeated(d, field, message, tag, p, end);
+}
+
+/* As read_varint, where three bytes are there. */
+static ALWAYS_INLINE uint8_t *load_varint(decoder *d, uint8_t *p, const uint8_t *end, uint64_t *value)
+{
+    uint64_t result = p[0];
+
+    if (result < 0x80) {
+        *value = result;
+        return p + 1;
+    }
+    result += ((uint64_t)p[1] << 7) - 0x80; /* takes back the bit that said "more" */
+    if (p[1] < 0x80) {
+        *value = result;
+        return p + 2;
+    }
+    result += ((uint64_t)p[2] << 14) - (0x80u << 7);
+    if (p[2] < 0x80) {
+        *value = result;
+        return p + 3;
+    }
+    return read_long_varint(d, p, end, value);
+}
+
+/* Plain numbers and bytes with short tags, as long as MARGIN bytes are left: nearly all of a large answer. Stops, without an
+ * error, at anything else. */
+static ALWAYS_INLINE uint8_t *decode_plain(decoder *d, const etcd__pb_message *type, uint8_t *message, uint8_t *p, const uint8_t *end)
+{
+    const etcd__pb_field *const fields = type->fields;
+    const unsigned n_short = type->n_fields < 15 ? type->n_fields : 15; /* a tag of a higher number has two bytes */
+    uint64_t value;
+
+    while (end - p >= MARGIN) {
+        const unsigned tag = *p, index = (tag >> 3) - 1;
+        const etcd__pb_field *field;
+        uint8_t *slot, *at = p + 1;
+
+        if (index >= n_short)
+            return p;
+        field = &fields[index];
+        if (field->tag != tag || field->shape != ETCD__PB_INLINE || field->in_oneof || field->kind == ETCD__PB_MESSAGE)
+            return p;
+        slot = message + field->offset;
+        *d->pending = '\0';
+        p = load_varint(d, at, end, &value);
+        if (p == NULL)
+            return NULL;
+        if (field->kind == ETCD__PB_INT64) {
+            *(int64_t *)slot = (int64_t)value;
+        } else if (field->kind >= ETCD__PB_BYTES) {
+            if (value > (size_t)(end - p))
+                return fail(d, at, "length past the end");
+            ((etcd_bytes *)slot)->data = (const char *)p;
+            ((etcd_bytes *)slot)->len = value;
+            d->pending = p += value;
+        } else {
+            store_number(field, slot, value);
+        }
+    }
+    return p;
 }
 
 static uint8_t *decode_message(decoder *d, const etcd__pb_message *type, uint8_t *message, uint8_t *p, const uint8_t *end)
@@ -423,24 +528,18 @@ static uint8_t *decode_message(decoder *d, const etcd__pb_message *type, uint8_t
 
     if (++d->depth > ETCD__PB_MAX_DEPTH)
         return fail(d, p, "nested too deep");
-    while (p != NULL && p < end) {
+    for (;;) {
+        p = decode_plain(d, type, message, p, end);
+        if (p == NULL || p == end)
+            break;
         p = read_varint(d, p, end, &tag);
         if (p == NULL)
             break;
         *d->pending = '\0';
         field = find_field(type, tag);
-        if (field == NULL) {
-            p = skip_value(d, tag, p, end);
-            continue;
-        }
-        if (field->in_oneof)
-            choose(type, field, message);
-        if (field->shape == ETCD__PB_INLINE)
-            p = decode_value(d, field, message + field->offset, p, end);
-        else if (field->shape == ETCD__PB_POINTER)
-            p = decode_pointer(d, field, message + field->offset, p, end);
-        else
-            p = decode_repeated(d, field, message, tag, p, end);
+        p = field ? decode_field(d, type, field, message, tag, p, end) : skip_value(d, tag, p, end);
+        if (p == NULL)
+            break;
     }
     d->depth--;
     return p;
