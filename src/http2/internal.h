@@ -5,12 +5,12 @@
 #ifndef ETCD__HTTP2_INTERNAL_H
 #define ETCD__HTTP2_INTERNAL_H
 
+#include "http2/hpack.h"
 #include "http2/memory.h"
 #include "http2/session.h"
 
 #include <nghttp2/nghttp2.h>
 
-#define ETCD__H2_MAX_HEADERS 48      /* fields of one request */
 #define ETCD__H2_MAX_CONTINUATIONS 8 /* frames of one received header block behind the first */
 #define ETCD__H2_LINE_MAX 96         /* bytes quoted of an answer that is no HTTP/2 */
 #define ETCD__H2_DEBUG_MAX 128       /* bytes kept of GOAWAY's debug data */
@@ -32,6 +32,7 @@ struct etcd__h2 {
 
     etcd__list streams; /* open, with somebody who listens */
     size_t n_open;      /* of these */
+    etcd__h2_stream *last_used; /* an open one, or NULL: most frames are for the stream of the one before */
     size_t n_known;     /* streams of nghttp2: the open ones and those whose RST_STREAM is not sent yet */
     uint32_t peer_max_streams;
     uint32_t peer_max_header_list;
@@ -54,7 +55,8 @@ struct etcd__h2 {
     etcd__buf *out;             /* being filled; NULL outside etcd__h2_take_output() */
     size_t enough;              /* as told to it */
     uint64_t emitted;           /* bytes of output made so far, `early` included */
-    etcd__h2_stream *unsettled; /* proof_offset is behind the chunk that nghttp2 is about to hand out */
+    etcd__h2_stream *opening;   /* nghttp2 is about to hand out its HEADERS */
+    etcd__hpack hpack;
     bool out_of_memory;         /* in a callback of nghttp2 */
     bool goaway_ours;           /* a GOAWAY that etcd__h2_goaway() queued */
     bool ping_under_way;
@@ -108,6 +110,12 @@ static inline void etcd__h2_progress(etcd__h2 *h2)
 void etcd__h2_not_http2(etcd__h2 *h2, const uint8_t *data, size_t len);
 
 /* stream.c */
+
+/** The listener of a stream, or NULL. */
+etcd__h2_stream *etcd__h2_stream_find(etcd__h2 *h2, int32_t id);
+
+/** Gives back the memory of its plan. */
+void etcd__h2_stream_free_plan(etcd__h2_stream *stream);
 
 /** Unlinks a stream: nghttp2 no longer knows its listener. */
 void etcd__h2_stream_detach(etcd__h2_stream *stream);

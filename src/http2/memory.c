@@ -128,6 +128,16 @@ nghttp2_mem etcd__h2_pool_functions(etcd__h2_pool *pool)
     return functions;
 }
 
+void *etcd__h2_pool_take(etcd__h2_pool *pool, size_t size)
+{
+    return pool_malloc(size, pool);
+}
+
+void etcd__h2_pool_give(etcd__h2_pool *pool, void *memory)
+{
+    pool_release(memory, pool);
+}
+
 void etcd__h2_pool_free(etcd__h2_pool *pool)
 {
     for (size_t i = 0; i < ETCD__H2_POOL_CLASSES; i++) {

@@ -19,6 +19,10 @@ typedef struct etcd__h2_pool {
 /** The functions that nghttp2 calls, bound to a pool that is cleared and outlives the nghttp2 session. */
 nghttp2_mem etcd__h2_pool_functions(etcd__h2_pool *pool);
 
+/** Memory from the same pool for this module. */
+void *etcd__h2_pool_take(etcd__h2_pool *pool, size_t size);
+void etcd__h2_pool_give(etcd__h2_pool *pool, void *memory);
+
 /** Frees the waiting blocks. */
 void etcd__h2_pool_free(etcd__h2_pool *pool);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FRAME_HEADER 9
+#define MAX_FRAME 16384 /* every peer takes payloads of that size */
 #define FIRST_RESERVE 4096
 #define EARLY_MAX 65536
 
@@ -20,12 +21,12 @@ static size_t body_left(const etcd__h2_stream *stream)
 ssize_t etcd__h2_read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *data_flags,
                            nghttp2_data_source *source, void *user_data)
 {
-    etcd__h2_stream *stream = nghttp2_session_get_stream_user_data(ng, stream_id);
+    etcd__h2_stream *stream = etcd__h2_stream_find(user_data, stream_id);
     size_t left;
 
+    (void)ng;
     (void)buf;
     (void)source;
-    (void)user_data;
     if (stream == NULL)
         return NGHTTP2_ERR_DEFERRED; /* its RST_STREAM is on the way */
     left = body_left(stream);
@@ -70,8 +71,9 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
                         nghttp2_data_source *source, void *user_data)
 {
     etcd__h2 *h2 = user_data;
-    etcd__h2_stream *stream = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
+    etcd__h2_stream *stream = etcd__h2_stream_find(h2, frame->hd.stream_id);
 
+    (void)ng;
     (void)source;
     if (stream == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -85,12 +87,65 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
     return h2->out->len >= h2->enough ? NGHTTP2_ERR_PAUSE : 0;
 }
 
-static void settle(etcd__h2 *h2)
+static void put_frame_header(uint8_t *at, size_t len, uint8_t type, uint8_t flags, int32_t stream_id)
 {
-    if (h2->unsettled == NULL)
-        return;
-    h2->unsettled->proof_offset = h2->emitted;
-    h2->unsettled = NULL;
+    at[0] = (uint8_t)(len >> 16);
+    at[1] = (uint8_t)(len >> 8);
+    at[2] = (uint8_t)len;
+    at[3] = type;
+    at[4] = flags;
+    at[5] = (uint8_t)((uint32_t)stream_id >> 24);
+    at[6] = (uint8_t)((uint32_t)stream_id >> 16);
+    at[7] = (uint8_t)((uint32_t)stream_id >> 8);
+    at[8] = (uint8_t)stream_id;
+}
+
+/* Makes room for the headers of CONTINUATION frames in a block of `len` bytes at `start` that is too long for one frame. */
+static int split_block(etcd__buf *out, size_t start, size_t len, int32_t stream_id)
+{
+    size_t n_more = (len - 1) / MAX_FRAME;
+
+    if (etcd__buf_reserve(out, n_more * FRAME_HEADER) < 0)
+        return ETCD_ERR_NO_MEMORY;
+    for (size_t i = n_more; i > 0; i--) {
+        uint8_t *piece = out->data + start + i * MAX_FRAME;
+        size_t piece_len = i == n_more ? len - i * MAX_FRAME : MAX_FRAME;
+
+        memmove(piece + i * FRAME_HEADER, piece, piece_len);
+        put_frame_header(piece + (i - 1) * FRAME_HEADER, piece_len, NGHTTP2_CONTINUATION,
+                         i == n_more ? NGHTTP2_FLAG_END_HEADERS : NGHTTP2_FLAG_NONE, stream_id);
+    }
+    out->len += n_more * FRAME_HEADER;
+    return ETCD_OK;
+}
+
+/* Puts our header block in the place of nghttp2's, whose HEADERS frame starts with `header`. */
+static int put_headers(etcd__h2 *h2, const uint8_t *header)
+{
+    etcd__h2_stream *stream = h2->opening;
+    etcd__buf *out = h2->out;
+    size_t start = out->len, len;
+    uint8_t flags = header[4] & NGHTTP2_FLAG_END_STREAM;
+
+    if (etcd__buf_reserve(out, FRAME_HEADER) < 0)
+        return ETCD_ERR_NO_MEMORY;
+    out->len += FRAME_HEADER;
+    if (etcd__hpack_encode(&h2->hpack, stream->plan, stream->plan_len, out) < 0)
+        return ETCD_ERR_NO_MEMORY;
+    etcd__h2_stream_free_plan(stream);
+    len = out->len - start - FRAME_HEADER;
+    if (len > MAX_FRAME) {
+        put_frame_header(out->data + start, MAX_FRAME, NGHTTP2_HEADERS, flags, stream->id);
+        if (split_block(out, start + FRAME_HEADER, len, stream->id) < 0)
+            return ETCD_ERR_NO_MEMORY;
+    } else {
+        put_frame_header(out->data + start, len, NGHTTP2_HEADERS, flags | NGHTTP2_FLAG_END_HEADERS, stream->id);
+    }
+    h2->emitted += out->len - start;
+    if (stream->end_sent || stream->open_ended)
+        stream->proof_offset = h2->emitted;
+    h2->opening = NULL;
+    return ETCD_OK;
 }
 
 /* nghttp2 ended the session: its GOAWAY carries the reason. */
@@ -113,6 +168,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     etcd__h2_stream *stream;
     bool end_stream;
 
+    (void)ng;
     if (frame->hd.type == NGHTTP2_GOAWAY)
         goaway_sent(h2, &frame->goaway);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
@@ -120,13 +176,13 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     end_stream = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->hd.type == NGHTTP2_DATA && !end_stream)
         return 0;
-    stream = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
+    stream = etcd__h2_stream_find(h2, frame->hd.stream_id);
     if (stream == NULL)
         return 0;
     stream->end_sent = end_stream;
-    if (frame->hd.type == NGHTTP2_HEADERS && (end_stream || stream->open_ended))
-        h2->unsettled = stream;
-    else if (frame->hd.type == NGHTTP2_DATA && !stream->open_ended)
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        h2->opening = stream;
+    else if (!stream->open_ended)
         stream->proof_offset = h2->emitted;
     return 0;
 }
@@ -142,6 +198,7 @@ static bool send_step(etcd__h2 *h2)
 {
     const uint8_t *chunk;
     ssize_t len;
+    int rc;
 
     if (etcd__buf_reserve(h2->out, FIRST_RESERVE) < 0) {
         h2->out_of_memory = true;
@@ -153,13 +210,17 @@ static bool send_step(etcd__h2 *h2)
         etcd__h2_fail_nghttp2(h2, (int)len);
         return false;
     }
-    if (len > 0 && etcd__buf_append(h2->out, chunk, (size_t)len) < 0) {
-        etcd__h2_fail(h2, ETCD_ERR_NO_MEMORY, "%s", etcd_error_text(ETCD_ERR_NO_MEMORY));
+    if (len == 0)
         return false;
+    if (h2->opening != NULL) {
+        rc = put_headers(h2, chunk);
+    } else {
+        rc = etcd__buf_append(h2->out, chunk, (size_t)len);
+        h2->emitted += (uint64_t)len;
     }
-    h2->emitted += (uint64_t)len;
-    settle(h2);
-    return len > 0 && h2->failure.code == ETCD_OK;
+    if (rc < 0)
+        etcd__h2_fail(h2, ETCD_ERR_NO_MEMORY, "%s", etcd_error_text(ETCD_ERR_NO_MEMORY));
+    return h2->failure.code == ETCD_OK;
 }
 
 /* After a failure only the GOAWAY is wanted: it goes out before any body. */

@@ -29,7 +29,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 {
     etcd__h2 *h2 = user_data;
 
-    h2->current = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
+    (void)ng;
+    h2->current = etcd__h2_stream_find(h2, frame->hd.stream_id);
     if (h2->current == NULL)
         h2->block = ETCD__H2_BLOCK_DEAD;
     else
@@ -88,13 +89,13 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
  * PROTOCOL-HTTP2.md says under "Early Server Closure". */
 static void peer_ended(etcd__h2 *h2, int32_t stream_id)
 {
-    etcd__h2_stream *stream = nghttp2_session_get_stream_user_data(h2->ng, stream_id);
+    etcd__h2_stream *stream = etcd__h2_stream_find(h2, stream_id);
 
     if (stream == NULL)
         return;
     if (stream->events->on_end) {
         stream->events->on_end(stream);
-        stream = nghttp2_session_get_stream_user_data(h2->ng, stream_id);
+        stream = etcd__h2_stream_find(h2, stream_id);
     }
     if (stream != NULL && !stream->end_sent)
         etcd__h2_stream_abort(stream, NGHTTP2_NO_ERROR);
@@ -148,6 +149,7 @@ static void settings_received(etcd__h2 *h2)
 {
     h2->peer_max_streams = nghttp2_session_get_remote_settings(h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     h2->peer_max_header_list = nghttp2_session_get_remote_settings(h2->ng, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
+    etcd__hpack_set_table_size(&h2->hpack, nghttp2_session_get_remote_settings(h2->ng, NGHTTP2_SETTINGS_HEADER_TABLE_SIZE));
     h2->ready = true;
 }
 
@@ -186,7 +188,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t len, void *user_data)
 {
     etcd__h2 *h2 = user_data;
-    etcd__h2_stream *stream = nghttp2_session_get_stream_user_data(ng, stream_id);
+    etcd__h2_stream *stream = etcd__h2_stream_find(h2, stream_id);
     int rv;
 
     (void)flags;
@@ -213,9 +215,10 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
 static int on_stream_close(nghttp2_session *ng, int32_t stream_id, uint32_t error_code, void *user_data)
 {
     etcd__h2 *h2 = user_data;
-    etcd__h2_stream *stream = nghttp2_session_get_stream_user_data(ng, stream_id);
+    etcd__h2_stream *stream = etcd__h2_stream_find(h2, stream_id);
     etcd__h2_close close = {.error_code = error_code};
 
+    (void)ng;
     h2->n_known--;
     if (stream == NULL)
         return 0;
@@ -331,6 +334,7 @@ int etcd__h2_new(const etcd__h2_config *config, const etcd__h2_events *events, v
     etcd__list_init(&h2->streams);
     h2->early.max = SIZE_MAX;
     h2->no_slots = true;
+    etcd__hpack_init(&h2->hpack);
     if (make_nghttp2(h2) != 0 || submit_preface(h2) != 0) {
         etcd__h2_free(h2);
         return etcd__error_no_memory(err);

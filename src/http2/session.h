@@ -77,6 +77,8 @@ struct etcd__h2_stream {
     const uint8_t *body;    /* borrowed body of a request with a single message, see etcd__h2_stream_open() */
     size_t body_len, body_sent;
     uint64_t proof_offset;  /* output offset behind the byte without which the peer cannot act; UINT64_MAX before it was taken */
+    uint8_t *plan;          /* of its header block until that was taken, see http2/hpack.h */
+    size_t plan_len;
     size_t unreturned;      /* received bytes, consumed, that the peer has not been given back yet */
     int32_t id;
     bool auto_consume;      /* may be set and cleared at any time */
@@ -93,6 +95,7 @@ typedef struct etcd__h2_header {
     const char *value;
     size_t value_len;
     bool never_index; /* a secret: HPACK "never indexed" literal */
+    bool varying;     /* hardly ever the same value twice: not worth a place in the HPACK table */
 } etcd__h2_header;
 
 /** A new session; its preface, SETTINGS and WINDOW_UPDATE are already in the output. ETCD_ERR_NO_MEMORY. */
@@ -106,7 +109,7 @@ void etcd__h2_free(etcd__h2 *h2);
 int etcd__h2_receive(etcd__h2 *h2, const uint8_t *data, size_t len, etcd_error *err);
 
 /** Appends to `out` all that is to be sent, at most until `out` holds `enough` bytes: everything queued goes out with one
- *  write. Returns 0 or a negative code as etcd__h2_receive(). */
+ *  write. The maximum of `out` has to allow `enough` and 128 KiB. Returns 0 or a negative code as etcd__h2_receive(). */
 int etcd__h2_take_output(etcd__h2 *h2, etcd__buf *out, size_t enough, etcd_error *err);
 
 /** Whether etcd__h2_take_output() has something to give. */
@@ -125,7 +128,7 @@ size_t etcd__h2_streams_open(const etcd__h2 *h2);
 /** Opens a stream: `stream` is a cleared struct, its `events` set (auto_consume may be). Header values are copied before
  *  return, names too. `body` is borrowed until on_close or reset; with `half_close` END_STREAM follows it, else more is given
  *  with etcd__h2_stream_write(). After an error the struct is as it was. ETCD_ERR_NO_MEMORY; ETCD_ERR_UNSUPPORTED without a
- *  slot; ETCD_ERR_TOO_LARGE for headers that the peer would refuse. */
+ *  slot; ETCD_ERR_TOO_LARGE for headers of 64 KiB or that the peer would refuse. */
 int etcd__h2_stream_open(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_header *headers, size_t n_headers,
                          const uint8_t *body, size_t body_len, bool half_close, etcd_error *err);
 

@@ -8,16 +8,19 @@
 
 #include <string.h>
 
+#define MAX_OWN_HEADER_LIST 65535
 #define DEFAULT_MAX_PENDING ((size_t)16 * 1024 * 1024)
 
-static uint8_t *bytes_of(const char *text)
+etcd__h2_stream *etcd__h2_stream_find(etcd__h2 *h2, int32_t id)
 {
-    union {
-        const char *in;
-        uint8_t *out; /* nghttp2_nv lacks const; nghttp2 does not write there */
-    } u = {text};
+    etcd__h2_stream *stream = h2->last_used;
 
-    return u.out;
+    if (stream != NULL && stream->id == id)
+        return stream;
+    stream = nghttp2_session_get_stream_user_data(h2->ng, id);
+    if (stream != NULL)
+        h2->last_used = stream;
+    return stream;
 }
 
 /* The size as RFC 9113 6.5.2 counts it. nghttp2 would close the stream as if refused when it is over its own or the peer's limit. */
@@ -30,51 +33,52 @@ static size_t header_list_size(const etcd__h2_header *headers, size_t n_headers)
     return size;
 }
 
-static int32_t submit(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_header *headers, size_t n_headers, bool empty)
+/* nghttp2 gets no fields: its empty header block is replaced by ours when it is taken (output.c). */
+static int32_t submit(etcd__h2 *h2, etcd__h2_stream *stream, bool empty)
 {
-    nghttp2_nv fields[ETCD__H2_MAX_HEADERS];
     nghttp2_data_provider provider;
 
-    for (size_t i = 0; i < n_headers; i++) {
-        fields[i].name = bytes_of(headers[i].name);
-        fields[i].namelen = headers[i].name_len;
-        fields[i].value = bytes_of(headers[i].value);
-        fields[i].valuelen = headers[i].value_len;
-        fields[i].flags = headers[i].never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
-    }
     provider.source.ptr = NULL;
     provider.read_callback = etcd__h2_read_body;
-    return nghttp2_submit_request(h2->ng, NULL, fields, n_headers, empty ? NULL : &provider, stream);
+    return nghttp2_submit_request(h2->ng, NULL, NULL, 0, empty ? NULL : &provider, stream);
 }
 
-static int check_open(const etcd__h2 *h2, const etcd__h2_header *headers, size_t n_headers, etcd_error *err)
+static int check_open(const etcd__h2 *h2, size_t size, etcd_error *err)
 {
-    size_t size;
+    size_t most = h2->config.max_header_list;
 
     if (etcd__h2_stream_slots(h2) == 0)
         return etcd__error_set(err, ETCD_ERR_UNSUPPORTED, "the connection can open no more streams now");
-    if (n_headers > ETCD__H2_MAX_HEADERS)
-        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "%zu header fields are more than %d", n_headers, ETCD__H2_MAX_HEADERS);
-    size = header_list_size(headers, n_headers);
-    if (size > h2->config.max_header_list || size > h2->peer_max_header_list)
-        return etcd__error_set(err, ETCD_ERR_TOO_LARGE, "the headers of the call take %zu bytes, more than %zu", size,
-                               h2->config.max_header_list < h2->peer_max_header_list ? h2->config.max_header_list
-                                                                                     : (size_t)h2->peer_max_header_list);
+    if (most > h2->peer_max_header_list)
+        most = h2->peer_max_header_list;
+    if (most > MAX_OWN_HEADER_LIST)
+        most = MAX_OWN_HEADER_LIST;
+    if (size > most)
+        return etcd__error_set(err, ETCD_ERR_TOO_LARGE, "the headers of the call take %zu bytes, more than %zu", size, most);
     return ETCD_OK;
 }
 
 int etcd__h2_stream_open(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_header *headers, size_t n_headers,
                          const uint8_t *body, size_t body_len, bool half_close, etcd_error *err)
 {
+    size_t size = header_list_size(headers, n_headers);
+    uint8_t *plan;
     int32_t id;
-    int rc = check_open(h2, headers, n_headers, err);
+    int rc = check_open(h2, size, err);
 
     if (rc < 0)
         return rc;
-    id = submit(h2, stream, headers, n_headers, half_close && body_len == 0);
-    if (id < 0)
+    plan = etcd__h2_pool_take(&h2->pool, size);
+    if (plan == NULL)
+        return etcd__error_no_memory(err);
+    id = submit(h2, stream, half_close && body_len == 0);
+    if (id < 0) {
+        etcd__h2_pool_give(&h2->pool, plan);
         return id == NGHTTP2_ERR_NOMEM ? etcd__error_no_memory(err)
                                        : etcd__error_set(err, ETCD_ERR_UNSUPPORTED, "%s", nghttp2_strerror(id));
+    }
+    stream->plan = plan;
+    stream->plan_len = etcd__hpack_prepare(&h2->hpack, headers, n_headers, plan);
     stream->session = h2;
     stream->id = id;
     stream->body = body;
@@ -144,6 +148,12 @@ void etcd__h2_stream_consumed(etcd__h2_stream *stream, size_t len)
         (void)etcd__h2_stream_give_back(stream, len);
 }
 
+void etcd__h2_stream_free_plan(etcd__h2_stream *stream)
+{
+    etcd__h2_pool_give(&stream->session->pool, stream->plan);
+    stream->plan = NULL;
+}
+
 void etcd__h2_stream_detach(etcd__h2_stream *stream)
 {
     etcd__h2 *h2 = stream->session;
@@ -153,8 +163,14 @@ void etcd__h2_stream_detach(etcd__h2_stream *stream)
         h2->current = NULL;
         h2->block = ETCD__H2_BLOCK_DEAD;
     }
-    if (h2->unsettled == stream)
-        h2->unsettled = NULL;
+    if (h2->opening == stream)
+        h2->opening = NULL;
+    if (h2->last_used == stream)
+        h2->last_used = NULL;
+    if (stream->plan != NULL) {
+        etcd__hpack_drop(&h2->hpack);
+        etcd__h2_stream_free_plan(stream);
+    }
     etcd__list_remove(&stream->link);
     h2->n_open--;
     stream->session = NULL;
