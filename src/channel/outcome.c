@@ -9,7 +9,17 @@
 
 #include <string.h>
 
-enum { GRPC_CANCELED = 1, GRPC_UNKNOWN = 2, GRPC_DEADLINE = 4, GRPC_ABORTED = 10, GRPC_INTERNAL = 13, GRPC_UNAVAILABLE = 14, GRPC_DATA_LOSS = 15 };
+enum {
+    GRPC_CANCELED = 1,
+    GRPC_UNKNOWN = 2,
+    GRPC_DEADLINE = 4,
+    GRPC_RESOURCE_EXHAUSTED = 8,
+    GRPC_ABORTED = 10,
+    GRPC_INTERNAL = 13,
+    GRPC_UNAVAILABLE = 14,
+    GRPC_DATA_LOSS = 15,
+    GRPC_UNAUTHENTICATED = 16
+};
 
 /* Whether a status proves that a write was not done: the server refused it before it was proposed. All of Unavailable, and codes
  * that a handler may end with halfway, prove nothing; "no leader" comes from the interceptor, before the handler. */
@@ -33,8 +43,10 @@ static bool refused_before_execution(const etcd__grpc_status *status, int code)
         return false;
     case GRPC_UNKNOWN: /* two of the server's own errors arrive with this code: see the contract, section 2 */
         return code == ETCD_ERR_TOO_MANY_REQUESTS || code == ETCD_ERR_MEMBER_NOT_ENOUGH_STARTED;
+    case GRPC_RESOURCE_EXHAUSTED: /* the quota is checked again when a write is applied, which goes on all the same */
+        return code != ETCD_ERR_NO_SPACE;
     default:
-        return true;
+        return status->code <= GRPC_UNAUTHENTICATED;
     }
 }
 

@@ -138,18 +138,17 @@ void etcd_txn_if_value(etcd_txn *txn, const char *key, size_t key_len, int op, c
                 ETCD_COMPARE(.target = ETCD_COMPARE_VALUE, .op = op, .value = value, .value_len = (int64_t)value_len));
 }
 
-static void append_op(etcd_txn *txn, int rc, const etcd__request_op *op)
+static void append_op(etcd_txn *txn, const etcd__request_op *op)
 {
-    if (rc == ETCD_OK)
-        append(txn, txn->in_else ? &txn->failure : &txn->success, op);
+    append(txn, txn->in_else ? &txn->failure : &txn->success, op);
 }
 
 void etcd_txn_get(etcd_txn *txn, const char *key, size_t key_len, const etcd_get_options *options)
 {
     const etcd__request_op *op = NULL;
 
-    if (is_open(txn))
-        append_op(txn, etcd__op_make_get(txn->arena, key, key_len, options, &op, &txn->error), op);
+    if (is_open(txn) && etcd__op_make_get(txn->arena, key, key_len, options, &op, &txn->error) == ETCD_OK)
+        append_op(txn, op);
 }
 
 void etcd_txn_put(etcd_txn *txn, const char *key, size_t key_len, const char *value, size_t value_len,
@@ -157,16 +156,16 @@ void etcd_txn_put(etcd_txn *txn, const char *key, size_t key_len, const char *va
 {
     const etcd__request_op *op = NULL;
 
-    if (is_open(txn))
-        append_op(txn, etcd__op_make_put(txn->arena, key, key_len, value, value_len, options, &op, &txn->error), op);
+    if (is_open(txn) && etcd__op_make_put(txn->arena, key, key_len, value, value_len, options, &op, &txn->error) == ETCD_OK)
+        append_op(txn, op);
 }
 
 void etcd_txn_delete(etcd_txn *txn, const char *key, size_t key_len, const etcd_delete_options *options)
 {
     const etcd__request_op *op = NULL;
 
-    if (is_open(txn))
-        append_op(txn, etcd__op_make_delete(txn->arena, key, key_len, options, &op, &txn->error), op);
+    if (is_open(txn) && etcd__op_make_delete(txn->arena, key, key_len, options, &op, &txn->error) == ETCD_OK)
+        append_op(txn, op);
 }
 
 void etcd_txn_nested(etcd_txn *txn, const etcd_txn *nested)
@@ -175,8 +174,9 @@ void etcd_txn_nested(etcd_txn *txn, const etcd_txn *nested)
     const etcd__request_op op = {.type = ETCD_OP_TXN, .txn = &request};
     const etcd__request_op *copy = NULL;
 
-    if (is_open(txn) && etcd__txn_request_of(nested, &request, &txn->error) == ETCD_OK)
-        append_op(txn, etcd__op_copy(txn->arena, &op, &copy, &txn->error), copy);
+    if (is_open(txn) && etcd__txn_request_of(nested, &request, &txn->error) == ETCD_OK &&
+        etcd__op_copy(txn->arena, &op, &copy, &txn->error) == ETCD_OK)
+        append_op(txn, copy);
 }
 
 void etcd_txn_op(etcd_txn *txn, const etcd_op *op)
@@ -187,8 +187,8 @@ void etcd_txn_op(etcd_txn *txn, const etcd_op *op)
         return;
     if (op == NULL)
         etcd__error_set(&txn->error, ETCD_ERR_ARGUMENT, "op is NULL");
-    else
-        append_op(txn, etcd__op_copy(txn->arena, op->request, &copy, &txn->error), copy);
+    else if (etcd__op_copy(txn->arena, op->request, &copy, &txn->error) == ETCD_OK)
+        append_op(txn, copy);
 }
 
 void etcd_txn_else(etcd_txn *txn)

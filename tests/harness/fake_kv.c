@@ -30,7 +30,8 @@ typedef struct apply {
     fake_store *store;
     scratch *memory;
     int64_t revision;  /* of what it writes */
-    bool wrote;
+    bool wrote;        /* a new revision */
+    bool write;        /* a put or delete was done, though perhaps of nothing */
     int code;          /* gRPC status */
     const char *error; /* or NULL */
 } apply;
@@ -284,7 +285,7 @@ static int apply_put(apply *a, const etcd__put_request *request, etcd_put_respon
     if (e->version++ == 0)
         e->create = a->revision;
     e->mod = a->revision;
-    a->wrote = true;
+    a->wrote = a->write = true;
     out->header = header_of(a);
     return 0;
 }
@@ -310,6 +311,7 @@ static int apply_delete(apply *a, const etcd__delete_range_request *request, etc
         store->n -= end - first;
         a->wrote = true;
     }
+    a->write = true;
     out->deleted = (int64_t)(end - first);
     out->prev_kvs = previous;
     out->header = header_of(a);
@@ -459,10 +461,9 @@ static uint8_t *answer(apply *a, fake_request *request, size_t *len)
         encoded = fake__calloc(1, *len + 1);
         etcd__pb_encode(method->response, out, encoded, *len);
     }
-    if (a->wrote) {
+    if (a->wrote)
         a->store->revision = a->revision;
-        a->store->writes++;
-    }
+    a->store->writes += a->write;
     scratch_free(a);
     return encoded;
 }

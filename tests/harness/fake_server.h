@@ -287,7 +287,7 @@ bool fake_server_wait(fake_server *server, bool (*predicate)(fake_server *server
 /** Keys in the store, and the revision. */
 size_t fake_server_kv_count(fake_server *server);
 int64_t fake_server_kv_revision(fake_server *server);
-/** How often requests changed the store: puts, deletes and transactions that were applied. */
+/** How many requests were applied that put or delete, also one that deleted nothing. */
 size_t fake_server_kv_writes(fake_server *server);
 
 #endif
