@@ -40,6 +40,8 @@ typedef struct etcd_client_options {
     int64_t connect_timeout_ms;   /**< one attempt to connect, until HTTP/2 settings are exchanged; default 20,000 */
     int64_t backoff_base_ms;      /**< wait after the first failed attempt, x 1.6 with each more, +-20 %; default 1,000 */
     int64_t backoff_max_ms;       /**< bound of that wait; default 120,000 */
+    int64_t ping_interval_ms;     /**< silence, with a call under way, after which the peer is pinged; default and least 10,000; negative: never */
+    int64_t ping_timeout_ms;      /**< silence after a ping that ends the connection; default 5,000 */
     int64_t retry_wait_ms;        /**< wait between attempts of a call that may be repeated; default 25 (+-10 %) */
     int32_t max_attempts;         /**< attempts of one call, with the first; default 100 */
     bool manual;                  /**< no I/O thread: see etcd_client_process() */
@@ -58,6 +60,7 @@ typedef struct etcd_call_options {
     int64_t timeout_ms;   /**< deadline from now; 0: the client's request_timeout_ms; negative: none */
     etcd_cancel *cancel;  /**< ends the call when triggered; borrowed until the call has ended */
     bool require_leader;  /**< fail with ETCD_ERR_NO_LEADER when the member that answers has no leader */
+    const char *endpoint; /**< the one endpoint to send to, also one that is not of the client's list; NULL: any of those */
     bool no_retry;        /**< a read is not repeated either; a call that the server provably never saw still is */
 } etcd_call_options;
 

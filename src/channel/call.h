@@ -24,6 +24,8 @@ struct etcd__call {
     bool read_only;  /* changes nothing: may be sent again though the server may have seen it */
     bool require_leader;
     bool no_retry;
+    bool serializable;    /* any member serves it alone: does not need the leader */
+    const char *endpoint; /* the one that must serve it; NULL: any. Must live until on_done */
     void (*on_done)(etcd__call *call); /* exactly once; the call is the owner's again */
 
     /* the result, valid in on_done and after */
@@ -34,7 +36,10 @@ struct etcd__call {
 
     /* io: the channel's */
     etcd__list node; /* in the channel's list of waiting calls, or in its connection's list of calls under way */
+    struct etcd__peer *peer;             /* the one it names; NULL: any */
     struct etcd__connection *connection; /* NULL when not under way */
+    struct etcd__peer *served_by;        /* of the attempt under way */
+    int64_t attempt_at;                  /* when that began */
     struct etcd__channel *channel;
     etcd__grpc_call grpc;
     etcd__timer timer; /* the deadline, or before it the end of a wait between attempts */

@@ -1,6 +1,6 @@
 /* See channel.h.
  *
- * A started call is in one of three places: in `waiting` (wants a peer), in `active` without a connection (waits between attempts, its
+ * A started call is in one of three places: in `waiting` or `pinned` (wants a peer), in `active` without a connection (waits between attempts, its
  * timer says until when), or in `active` with a connection (an attempt is under way). Attempts are started by pump() only, which
  * never runs inside a callback of a session. */
 #include "channel/channel.h"
@@ -20,10 +20,9 @@
 struct etcd__channel {
     etcd__channel_config config;
     etcd__loop *loop;
-    etcd__peer *peers;
-    size_t n_peers;
-    size_t next_peer; /* round robin */
-    etcd__list waiting;
+    etcd__peers peers;
+    etcd__list waiting; /* calls that any peer may serve */
+    etcd__list pinned;  /* calls that wait for the peer they name */
     etcd__list active;
     etcd__task pump;
     etcd__random random;
@@ -36,6 +35,9 @@ static void finish(etcd__call *call, int code)
 {
     etcd__loop_timer_stop(call->channel->loop, &call->timer);
     etcd__list_remove(&call->node);
+    if (call->peer != NULL)
+        etcd__peers_release(&call->channel->peers, call->peer);
+    call->peer = NULL;
     call->connection = NULL;
     call->code = code;
     if (code == ETCD_OK) {
@@ -58,38 +60,55 @@ static void set_endpoint(etcd_error *err, const char *text)
     (void)snprintf(err->endpoint, sizeof err->endpoint, "%s", text);
 }
 
-/* Which of the peers says best why there is no connection: the first with an error. */
-static const etcd__peer *failed_peer(const etcd__channel *channel)
+/* The peer whose state explains best why a call has to wait: the one it names, or the first with an error, or the first. */
+static const etcd__peer *telling_peer(const etcd__call *call)
 {
-    for (size_t i = 0; i < channel->n_peers; i++)
-        if (channel->peers[i].last_error.code != ETCD_OK)
-            return &channel->peers[i];
-    return NULL;
+    const etcd__peers *peers = &call->channel->peers;
+
+    if (call->peer != NULL)
+        return call->peer;
+    for (size_t i = 0; i < peers->n; i++)
+        if (peers->items[i]->connection == NULL && peers->items[i]->last_error.code != ETCD_OK)
+            return peers->items[i];
+    for (size_t i = 0; i < peers->n; i++)
+        if (peers->items[i]->last_error.code != ETCD_OK)
+            return peers->items[i];
+    return peers->n > 0 ? peers->items[0] : NULL;
 }
 
 /* What the transport was doing for this call, for people: the contract, section 6.8. */
 static void describe_wait(const etcd__call *call, char *text, size_t size)
 {
-    const etcd__channel *channel = call->channel;
-    const etcd__peer *failed = failed_peer(channel);
+    const etcd__peer *peer = telling_peer(call);
 
     if (call->connection != NULL)
         (void)snprintf(text, size, "waiting for the answer of %s", call->connection->endpoint->text);
     else if (call->error != NULL && call->error->message[0] != '\0')
         (void)snprintf(text, size, "after %d attempts, the last at %s: %s", (int)call->attempts, call->error->endpoint,
                        call->error->message);
-    else if (failed != NULL)
-        (void)snprintf(text, size, "last connection error: %s: %s", failed->endpoint.text, failed->last_error.message);
-    else if (channel->peers[0].connection != NULL && channel->peers[0].connection->state == ETCD__CONNECTION_READY)
-        (void)snprintf(text, size, "%s allows no more concurrent streams", channel->peers[0].endpoint.text);
+    else if (peer == NULL)
+        (void)snprintf(text, size, "no endpoints");
+    else if (peer->connection != NULL && peer->connection->state == ETCD__CONNECTION_READY)
+        (void)snprintf(text, size, "%s allows no more concurrent streams", peer->endpoint.text);
+    else if (peer->last_error.code != ETCD_OK)
+        (void)snprintf(text, size, "last connection error: %s: %s", peer->endpoint.text, peer->last_error.message);
     else
-        (void)snprintf(text, size, "still connecting to %s", channel->peers[0].endpoint.text);
+        (void)snprintf(text, size, "still connecting to %s", peer->endpoint.text);
 }
 
 /* Whether the server may have seen the attempt under way. Bytes still queued in the session are dropped with the stream. */
 static bool may_have_arrived(const etcd__call *call)
 {
     return call->connection != NULL && call->grpc.stream.proof_offset != UINT64_MAX;
+}
+
+/* The call's deadline passed while its peer had it. When the peer said nothing at all meanwhile, it may hang. */
+static void doubt(etcd__call *call)
+{
+    if (call->connection->last_read >= call->attempt_at)
+        return;
+    etcd__connection_probe(call->connection);
+    etcd__peer_avoid(call->served_by);
 }
 
 /* Ends the call for a reason of our own: deadline, cancel, close. */
@@ -114,6 +133,8 @@ static void end_locally(etcd__call *call, int code)
     if (call->connection != NULL) {
         etcd__connection *connection = call->connection;
 
+        if (code == ETCD_ERR_DEADLINE_EXCEEDED)
+            doubt(call);
         etcd__grpc_call_cancel(&call->grpc);
         etcd__connection_touch(connection);
     }
@@ -137,7 +158,7 @@ static void queue_attempt(etcd__call *call)
     etcd__channel *channel = call->channel;
 
     etcd__list_remove(&call->node);
-    etcd__list_push_back(&channel->waiting, &call->node);
+    etcd__list_push_back(call->peer ? &channel->pinned : &channel->waiting, &call->node);
     etcd__loop_defer(channel->loop, &channel->pump);
 }
 
@@ -145,7 +166,7 @@ static void queue_attempt(etcd__call *call)
 static void attempt_again(etcd__call *call)
 {
     etcd__channel *channel = call->channel;
-    int32_t quorum = (int32_t)(channel->n_peers / 2 + 1);
+    int32_t quorum = (int32_t)(channel->peers.n / 2 + 1);
 
     call->connection = NULL;
     if (call->attempts % quorum != 0) {
@@ -182,7 +203,7 @@ static bool may_go_on(const etcd__call *call, etcd__verdict verdict)
     case ETCD__VERDICT_REPEAT:
         return !call->no_retry;
     case ETCD__VERDICT_OTHER_PEER:
-        return !call->no_retry && channel->n_peers > 1;
+        return !call->no_retry && channel->peers.n > 1 && call->peer == NULL;
     case ETCD__VERDICT_FAIL:
         break;
     }
@@ -207,12 +228,14 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
 
     if (status->origin == ETCD__GRPC_FROM_SERVER)
         call->connection->answered = true;
-    if (!etcd__list_empty(&channel->waiting))
+    if (!etcd__list_empty(&channel->waiting) || !etcd__list_empty(&channel->pinned))
         etcd__loop_defer(channel->loop, &channel->pump); /* a stream is free again */
     if (status->code == 0) {
+        etcd__peer_serves(call->served_by);
         finish(call, ETCD_OK);
         return;
     }
+    call->served_by->stats.failures++;
     err = error_of(call);
     if (err == NULL) {
         finish(call, ETCD_ERR_NO_MEMORY);
@@ -221,6 +244,8 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
     verdict = etcd__outcome_judge(status, call->read_only, err);
     set_endpoint(err, call->connection->endpoint->text);
     code = err->code;
+    if (etcd__outcome_blames_peer(code))
+        etcd__peer_avoid(call->served_by);
     if (may_go_on(call, verdict))
         attempt_again(call);
     else
@@ -229,20 +254,7 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
 
 static const etcd__grpc_call_events grpc_events = {on_message, on_end, NULL};
 
-static etcd__peer *pick_peer(etcd__channel *channel)
-{
-    for (size_t i = 0; i < channel->n_peers; i++) {
-        size_t index = (channel->next_peer + i) % channel->n_peers;
-
-        if (etcd__peer_usable(&channel->peers[index])) {
-            channel->next_peer = index + 1;
-            return &channel->peers[index];
-        }
-    }
-    return NULL;
-}
-
-#define HEADER(name, value) {name, sizeof(name) - 1, value, sizeof(value) - 1, false}
+#define HEADER(name, value) {name, sizeof(name) - 1, value, sizeof(value) - 1, false, false}
 static const etcd__h2_header metadata[] = {HEADER("client-api-version", API_VERSION), HEADER("hasleader", "true")};
 
 static void start_attempt(etcd__call *call, etcd__peer *peer)
@@ -279,25 +291,79 @@ static void start_attempt(etcd__call *call, etcd__peer *peer)
         finish(call, rc);
         return;
     }
+    peer->stats.calls++;
+    call->served_by = peer;
+    call->attempt_at = etcd__loop_now(channel->loop);
     call->connection = peer->connection;
     etcd__connection_touch(peer->connection);
+}
+
+static etcd__peer *pick_for(etcd__channel *channel, const etcd__call *call)
+{
+    if (call->peer != NULL)
+        return etcd__peer_usable(call->peer) ? call->peer : NULL;
+    return etcd__peers_pick(&channel->peers, channel->config.leader_first && !call->serializable);
+}
+
+static void pump_pinned(etcd__channel *channel)
+{
+    etcd__list *node, *next;
+
+    for (node = channel->pinned.next; node != &channel->pinned; node = next) {
+        etcd__call *call = ETCD__CONTAINER_OF(node, etcd__call, node);
+
+        next = node->next;
+        if (etcd__peer_usable(call->peer)) {
+            etcd__list_remove(node);
+            start_attempt(call, call->peer);
+        }
+    }
 }
 
 static void pump(void *arg)
 {
     etcd__channel *channel = arg;
-    etcd__peer *peer;
 
-    while (!etcd__list_empty(&channel->waiting) && (peer = pick_peer(channel)) != NULL)
-        start_attempt(ETCD__CONTAINER_OF(etcd__list_pop_front(&channel->waiting), etcd__call, node), peer);
+    pump_pinned(channel);
+    while (!etcd__list_empty(&channel->waiting)) {
+        etcd__call *call = ETCD__CONTAINER_OF(channel->waiting.next, etcd__call, node);
+        etcd__peer *peer = pick_for(channel, call);
+
+        if (peer == NULL)
+            break;
+        etcd__list_remove(&call->node);
+        start_attempt(call, peer);
+    }
 }
 
-static void on_peer_usable(void *arg)
+static void on_usable(void *arg)
 {
     etcd__channel *channel = arg;
 
-    if (!etcd__list_empty(&channel->waiting))
+    if (!etcd__list_empty(&channel->waiting) || !etcd__list_empty(&channel->pinned))
         etcd__loop_defer(channel->loop, &channel->pump);
+}
+
+static void on_state(void *arg)
+{
+    (void)arg;
+}
+
+/* Finds the peer that a call names. Returns false when the call has ended instead. */
+static bool pin(etcd__call *call)
+{
+    etcd_error err;
+    int rc = etcd__peers_find(&call->channel->peers, call->endpoint, &call->peer, &err);
+
+    if (rc == ETCD_OK) {
+        call->peer->users++;
+        return true;
+    }
+    call->peer = NULL;
+    if (error_of(call) != NULL)
+        *call->error = err;
+    finish(call, rc);
+    return false;
 }
 
 void etcd__channel_start(etcd__channel *channel, etcd__call *call)
@@ -312,8 +378,10 @@ void etcd__channel_start(etcd__channel *channel, etcd__call *call)
         end_locally(call, ETCD_ERR_CLOSED);
         return;
     }
+    if (call->endpoint != NULL && !pin(call))
+        return;
     arm_timer(call);
-    peer = etcd__list_empty(&channel->waiting) ? pick_peer(channel) : NULL;
+    peer = etcd__list_empty(call->peer ? &channel->pinned : &channel->waiting) ? pick_for(channel, call) : NULL;
     if (peer != NULL)
         start_attempt(call, peer);
     else
@@ -326,80 +394,41 @@ void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code)
     end_locally(call, code);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
-
-static size_t count_endpoints(const char *endpoints)
+int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err)
 {
-    size_t n = 1;
+    int rc = etcd__peers_set(&channel->peers, endpoints, err);
 
-    for (const char *c = endpoints; *c != '\0'; c++)
-        n += *c == ',';
-    return n;
-}
-
-static int add_peer(etcd__channel *channel, const char *text, size_t len, etcd_error *err)
-{
-    etcd__endpoint endpoint = {0};
-    int rc = etcd__endpoint_parse(text, len, &endpoint, err);
-
-    if (rc < 0)
-        return rc;
-    if (endpoint.tls) {
-        rc = etcd__error_set(err, ETCD_ERR_UNSUPPORTED, "endpoint \"%s\": TLS is not supported by this version of libetcd3",
-                             endpoint.text);
-        etcd__endpoint_free(&endpoint);
-        return rc;
-    }
-    etcd__peer_init(&channel->peers[channel->n_peers++], &endpoint, channel->loop, &channel->config.peer, &channel->config.log,
-                    &channel->random, on_peer_usable, channel);
-    return ETCD_OK;
-}
-
-static int add_peers(etcd__channel *channel, const char *endpoints, etcd_error *err)
-{
-    const char *start = endpoints;
-    int rc = ETCD_OK;
-
-    while (rc == ETCD_OK) {
-        size_t len = strcspn(start, ",");
-
-        rc = add_peer(channel, start, len, err);
-        if (start[len] == '\0')
-            break;
-        start += len + 1;
-    }
+    if (rc == ETCD_OK)
+        etcd__loop_defer(channel->loop, &channel->pump);
     return rc;
 }
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
 
 int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, const char *endpoints, etcd__channel **out,
                       etcd_error *err)
 {
-    etcd__channel *channel;
+    etcd__channel *channel = etcd__calloc(1, sizeof *channel);
     int rc;
 
     *out = NULL;
-    if (endpoints == NULL || endpoints[strspn(endpoints, " \t")] == '\0')
-        return etcd__error_set(err, ETCD_ERR_NO_ENDPOINTS, "%s", etcd_error_text(ETCD_ERR_NO_ENDPOINTS));
-    channel = etcd__calloc(1, sizeof *channel);
     if (channel == NULL)
         return etcd__error_no_memory(err);
     channel->config = *config;
     channel->loop = loop;
     etcd__list_init(&channel->waiting);
+    etcd__list_init(&channel->pinned);
     etcd__list_init(&channel->active);
     etcd__list_init(&channel->pump.node);
     channel->pump.fn = pump;
     channel->pump.arg = channel;
     etcd__random_init(&channel->random);
-    channel->peers = etcd__calloc(count_endpoints(endpoints), sizeof *channel->peers);
-    rc = channel->peers ? add_peers(channel, endpoints, err) : etcd__error_no_memory(err);
+    etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, channel);
+    rc = etcd__peers_set(&channel->peers, endpoints, err);
     if (rc < 0) {
         etcd__channel_free(channel);
         return rc;
     }
-    channel->next_peer = (size_t)etcd__random_below(&channel->random, channel->n_peers);
-    for (size_t i = 0; i < channel->n_peers; i++)
-        etcd__peer_connect(&channel->peers[i]);
     *out = channel;
     return ETCD_OK;
 }
@@ -414,10 +443,10 @@ void etcd__channel_close(etcd__channel *channel, bool politely)
 {
     channel->closed = true;
     end_all(&channel->waiting);
+    end_all(&channel->pinned);
     end_all(&channel->active);
     etcd__list_remove(&channel->pump.node);
-    for (size_t i = 0; i < channel->n_peers; i++)
-        etcd__peer_close(&channel->peers[i], politely);
+    etcd__peers_close(&channel->peers, politely);
 }
 
 void etcd__channel_free(etcd__channel *channel)
@@ -425,8 +454,5 @@ void etcd__channel_free(etcd__channel *channel)
     if (channel == NULL)
         return;
     etcd__channel_close(channel, false);
-    for (size_t i = 0; i < channel->n_peers; i++)
-        etcd__peer_deinit(&channel->peers[i]);
-    etcd__free(channel->peers);
     etcd__free(channel);
 }

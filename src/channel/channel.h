@@ -6,7 +6,7 @@
 #define ETCD__CHANNEL_CHANNEL_H
 
 #include "channel/call.h"
-#include "channel/peer.h"
+#include "channel/peers.h"
 
 typedef struct etcd__channel etcd__channel;
 
@@ -16,7 +16,7 @@ typedef struct etcd__channel_config {
     int32_t max_attempts;
     size_t max_message; /* received */
     const char *user_agent;
-    etcd__log log;
+    bool leader_first; /* calls that need the leader go to it directly where it is known */
 } etcd__channel_config;
 
 /** A channel for a comma-separated list of endpoints; it starts to connect. The config is copied, user_agent is borrowed.
@@ -29,6 +29,9 @@ void etcd__channel_start(etcd__channel *channel, etcd__call *call);
 
 /** Ends a call that was started and is not done: on_done runs before this returns. */
 void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code);
+
+/** Replaces the endpoints; see etcd__peers_set(). */
+int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err);
 
 /** Ends all calls with ETCD_ERR_CLOSED and closes the connections, `politely` with a GOAWAY. Calls started later end at once. */
 void etcd__channel_close(etcd__channel *channel, bool politely);

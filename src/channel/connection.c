@@ -19,6 +19,7 @@ static void fail(etcd__connection *c, const etcd_error *why)
         return;
     c->dead = true;
     etcd__loop_timer_stop(c->loop, &c->timer);
+    etcd__loop_timer_stop(c->loop, &c->ping_timer);
     etcd__h2_connection_lost(c->h2, c->written);
     c->events->on_gone(c->arg, c, why); /* frees c */
 }
@@ -39,6 +40,24 @@ static int write_out(etcd__connection *c, etcd_error *err)
     return ETCD_OK;
 }
 
+/* DRAINING ends when the last stream has ended; not at once, as this may run inside an event of the transport. */
+static void check_drained(etcd__connection *c)
+{
+    if (c->out.len == 0 && c->out.cap > WRITE_CHUNK)
+        etcd__buf_free(&c->out); /* a burst is no reason to keep its memory */
+    if (c->state == ETCD__CONNECTION_DRAINING && etcd__h2_streams_open(c->h2) == 0)
+        etcd__loop_timer_start(c->loop, &c->timer, etcd__loop_now(c->loop));
+}
+
+/* Sees to it that silence is noticed while a stream is open (gRPC keepalive; the server's policy allows no pings otherwise). */
+static void keep_alive(etcd__connection *c)
+{
+    if (c->config.ping_interval == ETCD__NEVER || c->ping_timer.node.linked || etcd__h2_streams_open(c->h2) == 0)
+        return;
+    c->ping_from = etcd__clock_monotonic();
+    etcd__loop_timer_start(c->loop, &c->ping_timer, etcd__clock_after(c->ping_from, c->config.ping_interval));
+}
+
 static void flush(void *arg)
 {
     etcd__connection *c = arg;
@@ -47,6 +66,7 @@ static void flush(void *arg)
 
     if (c->stream == NULL)
         return;
+    keep_alive(c);
     while (rc == ETCD_OK && !c->blocked && !c->dead && (c->out.len > 0 || etcd__h2_wants_output(c->h2))) {
         rc = etcd__h2_take_output(c->h2, &c->out, WRITE_CHUNK, &err);
         if (rc == ETCD_OK && c->out.len == 0)
@@ -56,8 +76,8 @@ static void flush(void *arg)
     }
     if (rc < 0)
         fail(c, &err);
-    else if (c->out.len == 0 && c->out.cap > WRITE_CHUNK)
-        etcd__buf_free(&c->out); /* a burst is no reason to keep its memory */
+    else
+        check_drained(c);
 }
 
 void etcd__connection_touch(etcd__connection *c)
@@ -90,7 +110,11 @@ static void on_h2_goaway(void *arg, uint32_t error_code, int32_t last_stream_id,
     etcd__connection *c = arg;
     int shown = (int)(debug_len < 48 ? debug_len : 48);
 
+    static const char calm[] = "too_many_pings";
+
     (void)last_stream_id;
+    if (debug_len == sizeof calm - 1 && memcmp(debug, calm, debug_len) == 0)
+        c->too_many_pings = true;
     (void)snprintf(c->goaway, sizeof c->goaway, "GOAWAY %s%s%.*s", etcd__h2_error_name(error_code), shown ? ": " : "", shown,
                    shown ? debug : "");
     etcd__log_write(c->log, ETCD__LOG_INFO, "%s: the peer sent %s", c->endpoint->text, c->goaway);
@@ -132,14 +156,15 @@ static void on_read(void *arg, const uint8_t *data, size_t len)
     etcd__connection *c = arg;
     etcd_error err;
 
+    c->last_read = etcd__loop_now(c->loop);
+    c->received += len;
     if (etcd__h2_receive(c->h2, data, len, &err) < 0) {
         fail_session(c, &err);
         return;
     }
     if (!c->blocked && etcd__h2_wants_output(c->h2))
         etcd__loop_defer(c->loop, &c->flush);
-    if (c->state == ETCD__CONNECTION_DRAINING && etcd__h2_streams_open(c->h2) == 0)
-        etcd__loop_timer_start(c->loop, &c->timer, etcd__loop_now(c->loop)); /* drained: close, but not inside this event */
+    check_drained(c);
 }
 
 static void on_writable(void *arg)
@@ -177,9 +202,63 @@ static void on_timer(void *arg)
     fail(c, &err);
 }
 
+/* --- signs of life --------------------------------------------------------------------------------------------------- */
+
+static void send_ping(etcd__connection *c)
+{
+    if (etcd__h2_ping(c->h2) < 0)
+        return;
+    c->ping_sent = etcd__loop_now(c->loop);
+    c->ping_waits = true;
+    etcd__loop_timer_start(c->loop, &c->ping_timer, etcd__clock_after(c->ping_sent, c->config.ping_timeout));
+    etcd__loop_defer(c->loop, &c->flush);
+}
+
+static void on_ping_timer(void *arg)
+{
+    etcd__connection *c = arg;
+    int64_t now = etcd__loop_now(c->loop), due;
+    etcd_error err;
+
+    if (c->ping_waits && c->last_read < c->ping_sent) {
+        etcd__error_set(&err, ETCD_ERR_CONNECTION, "%s sent nothing for %lld ms, not even the answer to a ping", c->endpoint->text,
+                        (long long)((now - c->last_read) / ETCD__MS));
+        fail(c, &err);
+        return;
+    }
+    c->ping_waits = false;
+    if (etcd__h2_streams_open(c->h2) == 0)
+        return; /* the next stream starts the timer again */
+    due = c->last_read > c->ping_sent ? c->last_read : c->ping_sent;
+    due = etcd__clock_after(due > c->ping_from ? due : c->ping_from, c->config.ping_interval);
+    if (due <= now)
+        send_ping(c);
+    else
+        etcd__loop_timer_start(c->loop, &c->ping_timer, due);
+}
+
+void etcd__connection_probe(etcd__connection *c)
+{
+    int64_t now = etcd__loop_now(c->loop);
+
+    if (c->dead || c->state == ETCD__CONNECTION_CONNECTING || c->ping_waits || c->config.ping_interval == ETCD__NEVER)
+        return;
+    if (etcd__h2_streams_open(c->h2) > 0 && (c->ping_sent == 0 || now - c->ping_sent >= c->config.ping_interval))
+        send_ping(c);
+}
+
+void etcd__connection_drain(etcd__connection *c)
+{
+    if (c->dead || c->state != ETCD__CONNECTION_READY)
+        return;
+    (void)snprintf(c->goaway, sizeof c->goaway, "the endpoint was removed");
+    c->state = ETCD__CONNECTION_DRAINING;
+    etcd__loop_defer(c->loop, &c->flush);
+}
+
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, int64_t timeout_ns, const etcd__log *log,
+int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, const etcd__connection_config *config, const etcd__log *log,
                           const etcd__connection_events *events, void *arg, etcd__connection **out, etcd_error *err)
 {
     etcd__connection *c = etcd__calloc(1, sizeof *c);
@@ -199,15 +278,19 @@ int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, int6
     c->flush.arg = c;
     c->timer.fn = on_timer;
     c->timer.arg = c;
+    c->ping_timer.fn = on_ping_timer;
+    c->ping_timer.arg = c;
+    c->config = *config;
+    c->last_read = etcd__loop_now(loop);
     c->out.max = SIZE_MAX / 2; /* bounded by WRITE_CHUNK and the session's own limits */
     rc = etcd__h2_new(NULL, &h2_events, c, &c->h2, err);
     if (rc == ETCD_OK)
-        rc = etcd__stream_open(loop, &endpoint->target, timeout_ns, &stream_events, c, &c->stream, err);
+        rc = etcd__stream_open(loop, &endpoint->target, config->connect_timeout, &stream_events, c, &c->stream, err);
     if (rc < 0) {
         etcd__connection_free(c, false);
         return rc;
     }
-    etcd__loop_timer_start(loop, &c->timer, etcd__clock_after(etcd__loop_now(loop), timeout_ns));
+    etcd__loop_timer_start(loop, &c->timer, etcd__clock_after(etcd__clock_monotonic(), config->connect_timeout));
     *out = c;
     return ETCD_OK;
 }
@@ -224,6 +307,7 @@ void etcd__connection_free(etcd__connection *c, bool politely)
             (void)write_out(c, &ignored);
     }
     etcd__loop_timer_stop(c->loop, &c->timer);
+    etcd__loop_timer_stop(c->loop, &c->ping_timer);
     etcd__list_remove(&c->flush.node);
     etcd__stream_close(c->stream);
     etcd__h2_free(c->h2);

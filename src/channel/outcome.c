@@ -78,3 +78,21 @@ etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_onl
         return ETCD__VERDICT_REPEAT;
     return ETCD__VERDICT_FAIL;
 }
+
+bool etcd__outcome_blames_peer(int code)
+{
+    switch (code) {
+    case ETCD_ERR_NO_LEADER:
+    case ETCD_ERR_STOPPED:
+    case ETCD_ERR_TIMEOUT:
+    case ETCD_ERR_TIMEOUT_DUE_TO_LEADER_FAIL:
+    case ETCD_ERR_TIMEOUT_DUE_TO_CONNECTION_LOST:
+    case ETCD_ERR_TIMEOUT_WAIT_APPLIED_INDEX:
+    case ETCD_ERR_UNHEALTHY:
+    case ETCD_ERR_CORRUPT:
+    case ETCD_ERR_NOT_SUPPORTED_FOR_LEARNER:
+        return true;
+    default:
+        return false;
+    }
+}

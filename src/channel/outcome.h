@@ -19,4 +19,7 @@ typedef enum etcd__verdict {
 /** What to do after an attempt ended with a status other than OK, and the error of the call if it ends here. `err` must not be NULL. */
 etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_only, etcd_error *err);
 
+/** Whether an error says that this member cannot serve for now, and others may. */
+bool etcd__outcome_blames_peer(int code);
+
 #endif

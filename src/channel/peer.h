@@ -1,4 +1,5 @@
-/* One endpoint of a channel: its connection, the connections before it that still drain, and the back-off between attempts.
+/* One endpoint of a channel: its connection, the connections before it that still drain, the back-off between attempts, and what is
+ * known of its health.
  *
  * A peer always wants to be connected: it connects at once when it was lost after being good, and after a growing wait when an
  * attempt failed (the contract, section 0: 1 s x 1.6, +-20 %, at most 120 s). */
@@ -12,31 +13,58 @@
 typedef struct etcd__peer etcd__peer;
 
 typedef struct etcd__peer_config {
-    int64_t connect_timeout; /* ns, as all below */
-    int64_t backoff_base;
+    etcd__connection_config connection;
+    int64_t backoff_base; /* ns */
     int64_t backoff_max;
+    etcd__log log;
 } etcd__peer_config;
 
+/** Figures for etcd_client_endpoints(). */
+typedef struct etcd__peer_stats {
+    uint64_t calls, failures; /* attempts */
+    uint64_t bytes_sent, bytes_received; /* of connections that are gone */
+    uint64_t connects, connect_failures;
+} etcd__peer_stats;
+
+typedef struct etcd__peer_events {
+    /* A stream can be opened on this peer, perhaps where none could before. */
+    void (*on_usable)(void *arg, etcd__peer *peer);
+    /* The connection's state changed. */
+    void (*on_state)(void *arg, etcd__peer *peer);
+    /* A retired peer has lost its last connection: it is to be freed. */
+    void (*on_retired)(void *arg, etcd__peer *peer);
+} etcd__peer_events;
+
 struct etcd__peer {
+    etcd__list node; /* for the owner */
     etcd__endpoint endpoint;
     etcd__connection *connection; /* the newest, while it is not draining; NULL in back-off */
     etcd_error last_error;        /* of the last connection that ended; code 0 when none did */
+    etcd__peer_stats stats;
+    unsigned users;               /* calls that are pinned to it; the owner counts */
+    bool retired;
+    bool removed;                 /* for the owner, while it replaces a list of endpoints */
 
     /* private */
     etcd__loop *loop;
     const etcd__peer_config *config;
-    const etcd__log *log;
     etcd__random *random;
-    void (*on_usable)(void *arg); /* a stream can be opened on this peer, perhaps where none could before */
+    const etcd__peer_events *events;
     void *arg;
     etcd__list draining;
     etcd__timer retry;
-    int failures; /* attempts since the last good connection */
+    int failures;          /* attempts since the last good connection */
+    int64_t ping_interval; /* grows when the server complains */
+    int64_t avoid_until;   /* other peers are better until then; 0: it is as good as any */
+    int avoided;           /* times in a row */
 };
 
-/** Prepares a cleared peer for `endpoint`, which it takes over. */
-void etcd__peer_init(etcd__peer *peer, etcd__endpoint *endpoint, etcd__loop *loop, const etcd__peer_config *config,
-                     const etcd__log *log, etcd__random *random, void (*on_usable)(void *arg), void *arg);
+/** A peer for `endpoint`, which it takes over. NULL when out of memory: the endpoint is still the caller's. */
+etcd__peer *etcd__peer_new(etcd__endpoint *endpoint, etcd__loop *loop, const etcd__peer_config *config, etcd__random *random,
+                           const etcd__peer_events *events, void *arg);
+
+/** Closes all connections, `politely` with a GOAWAY, and frees. Streams still open hear nothing. NULL is allowed. */
+void etcd__peer_free(etcd__peer *peer, bool politely);
 
 /** Starts to connect unless it is connected, connecting, or in back-off. */
 void etcd__peer_connect(etcd__peer *peer);
@@ -44,10 +72,16 @@ void etcd__peer_connect(etcd__peer *peer);
 /** Whether a call can be started now. */
 bool etcd__peer_usable(const etcd__peer *peer);
 
-/** Closes all connections, `politely` with a GOAWAY. Streams still open hear nothing. */
-void etcd__peer_close(etcd__peer *peer, bool politely);
+/** Whether nothing speaks against it: see etcd__peer_avoid(). */
+bool etcd__peer_healthy(const etcd__peer *peer, int64_t now);
 
-/** Closes and frees what the peer holds; the struct is the caller's. */
-void etcd__peer_deinit(etcd__peer *peer);
+/** The peer answered that it cannot serve, or did not answer: for a while (growing with each time in a row) others come first. */
+void etcd__peer_avoid(etcd__peer *peer);
+
+/** The peer served a call. */
+void etcd__peer_serves(etcd__peer *peer);
+
+/** No new calls: streams under way end as they may, then on_retired. Not again connected. */
+void etcd__peer_retire(etcd__peer *peer);
 
 #endif

@@ -15,6 +15,9 @@
 #define DEFAULT_CONNECT_TIMEOUT_MS 20000
 #define DEFAULT_BACKOFF_BASE_MS 1000
 #define DEFAULT_BACKOFF_MAX_MS 120000
+#define DEFAULT_PING_INTERVAL_MS 10000
+#define MIN_PING_INTERVAL_MS 10000
+#define DEFAULT_PING_TIMEOUT_MS 5000
 #define DEFAULT_RETRY_WAIT_MS 25
 #define DEFAULT_MAX_ATTEMPTS 100
 #define DEFAULT_MAX_SEND (2 * 1024 * 1024)
@@ -76,7 +79,7 @@ static int check_options(const etcd_client_options *o, etcd_error *err)
     } positive[] = {
         {"connect_timeout_ms", o->connect_timeout_ms}, {"backoff_base_ms", o->backoff_base_ms},
         {"backoff_max_ms", o->backoff_max_ms},         {"retry_wait_ms", o->retry_wait_ms},
-        {"max_attempts", o->max_attempts},             {"max_send_bytes", o->max_send_bytes},
+        {"ping_timeout_ms", o->ping_timeout_ms},       {"max_attempts", o->max_attempts},             {"max_send_bytes", o->max_send_bytes},
         {"max_recv_bytes", o->max_recv_bytes},
     };
 
@@ -109,17 +112,28 @@ static void on_wake(void *arg)
     etcd__driver_start_submitted(arg);
 }
 
+/* gRPC's own floor; servers end connections that ping more often (the contract, section 0). */
+static int64_t ping_interval(int64_t ms)
+{
+    if (ms < 0)
+        return ETCD__NEVER;
+    ms = or_default(ms, DEFAULT_PING_INTERVAL_MS);
+    return (ms < MIN_PING_INTERVAL_MS ? MIN_PING_INTERVAL_MS : ms) * ETCD__MS;
+}
+
 static int open_channel(etcd_client *client, const etcd_client_options *o, etcd_error *err)
 {
     const etcd__channel_config config = {
-        .peer = {.connect_timeout = or_default(o->connect_timeout_ms, DEFAULT_CONNECT_TIMEOUT_MS) * ETCD__MS,
+        .peer = {.connection = {.connect_timeout = or_default(o->connect_timeout_ms, DEFAULT_CONNECT_TIMEOUT_MS) * ETCD__MS,
+                                .ping_interval = ping_interval(o->ping_interval_ms),
+                                .ping_timeout = or_default(o->ping_timeout_ms, DEFAULT_PING_TIMEOUT_MS) * ETCD__MS},
                  .backoff_base = or_default(o->backoff_base_ms, DEFAULT_BACKOFF_BASE_MS) * ETCD__MS,
-                 .backoff_max = or_default(o->backoff_max_ms, DEFAULT_BACKOFF_MAX_MS) * ETCD__MS},
+                 .backoff_max = or_default(o->backoff_max_ms, DEFAULT_BACKOFF_MAX_MS) * ETCD__MS,
+                 .log = {o->log_fn, o->log_arg, o->log_level ? o->log_level : ETCD_LOG_INFO}},
         .retry_wait = or_default(o->retry_wait_ms, DEFAULT_RETRY_WAIT_MS) * ETCD__MS,
         .max_attempts = (int32_t)or_default(o->max_attempts, DEFAULT_MAX_ATTEMPTS),
         .max_message = (size_t)or_default(o->max_recv_bytes, DEFAULT_MAX_RECV),
         .user_agent = client->user_agent,
-        .log = {o->log_fn, o->log_arg, o->log_level ? o->log_level : ETCD_LOG_INFO},
     };
     int rc = etcd__loop_new(on_wake, client, &client->io.loop, err);
 
