@@ -9,6 +9,7 @@ add_library(etcd3_flags INTERFACE)
 target_compile_options(etcd3_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
     -Wwrite-strings -Wcast-qual -Wformat=2
+    $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> # messages for people are cut on purpose
     $<$<BOOL:${ETCD3_WERROR}>:-Werror>)
 
 if(ETCD3_SANITIZE)
