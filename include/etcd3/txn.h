@@ -65,6 +65,7 @@ struct etcd_op_response {
 #define ETCD_COMPARE(...) (&(const etcd_compare_options){.size = sizeof(etcd_compare_options), __VA_ARGS__})
 #endif
 
+/** Sets all fields to their defaults, for C++ and bindings; `size` is the sizeof the struct as the caller knows it. Since 0.1. */
 ETCD_EXPORT void etcd_compare_options_init(etcd_compare_options *options, size_t size);
 
 /** A new, empty transaction; NULL when out of memory, which the functions below carry along. Since 0.1. */
