@@ -1,15 +1,16 @@
-/* The client: a handle on one etcd cluster, and what every call has in common: deadline, cancel, callbacks, run modes.
+/* The client: a handle on one etcd cluster, and what every call has in common: deadline, cancel, callbacks, run
+ * modes.
  *
  * Threads. By default a client has one I/O thread of its own and every function may be called from any thread. With
- * `manual = true` there is no thread: etcd_client_process() does the work on the caller's, and the client must be used by one
- * thread at a time.
+ * `manual = true` there is no thread: etcd_client_process() does the work on the caller's, and the client must be
+ * used by one thread at a time.
  *
- * Callbacks run on the thread that drives the client: the I/O thread, a thread that waits in a blocking call, or the caller of
- * etcd_client_process(). They must not block. Every function may be called from a callback except blocking calls, which
- * return ETCD_ERR_IN_CALLBACK.
+ * Callbacks run on the thread that drives the client: the I/O thread, a thread that waits in a blocking call, or the
+ * caller of etcd_client_process(). They must not block. Every function may be called from a callback except blocking
+ * calls, which return ETCD_ERR_IN_CALLBACK.
  *
- * fork(). A handle belongs to the process that made it. In a child every call returns ETCD_ERR_FORKED; freeing releases memory and
- * descriptors and sends nothing.
+ * fork(). A handle belongs to the process that made it. In a child every call returns ETCD_ERR_FORKED; freeing
+ * releases memory and descriptors and sends nothing.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ETCD3_CLIENT_H
@@ -35,12 +36,15 @@ enum etcd_log_level { ETCD_LOG_ERROR = 1, ETCD_LOG_WARN = 2, ETCD_LOG_INFO = 3, 
  *  etcd_client_options_init(). All pointers are borrowed for the call of etcd_client_new(). */
 typedef struct etcd_client_options {
     size_t size;                  /**< sizeof(etcd_client_options), set by ETCD_CLIENT and _init */
-    const char *endpoints;        /**< comma-separated: "host:port", "http://...", "unix:path", "unix:///path". Required. */
+    const char *endpoints;        /**< comma-separated: "host:port", "http://...", "unix:path", "unix:///path".
+                                       Required. */
     int64_t request_timeout_ms;   /**< deadline of calls that give none; default 5,000; negative: none */
     int64_t connect_timeout_ms;   /**< one attempt to connect, until HTTP/2 settings are exchanged; default 20,000 */
-    int64_t backoff_base_ms;      /**< wait after the first failed attempt, x 1.6 with each more, +-20 %; default 1,000 */
+    int64_t backoff_base_ms;      /**< wait after the first failed attempt, x 1.6 with each more, +-20 %; default
+                                       1,000 */
     int64_t backoff_max_ms;       /**< bound of that wait; default 120,000 */
-    int64_t ping_interval_ms;     /**< silence, with a call under way, after which the peer is pinged; default and least 10,000; negative: never */
+    int64_t ping_interval_ms;     /**< silence, with a call under way, after which the peer is pinged; default and
+                                       least 10,000; negative: never */
     int64_t ping_timeout_ms;      /**< silence after a ping that ends the connection; default 5,000 */
     int64_t retry_wait_ms;        /**< wait between attempts of a call that may be repeated; default 25 (+-10 %) */
     int32_t max_attempts;         /**< attempts of one call, with the first; default 100 */
@@ -49,7 +53,8 @@ typedef struct etcd_client_options {
     int64_t max_send_bytes;       /**< largest request; default 2 MiB (2,097,152) */
     int64_t max_recv_bytes;       /**< largest response; default 2,147,483,647 */
     const char *user_agent;       /**< put before the library's own */
-    void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log; may be called from any driving thread */
+    void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log; may be called from any driving
+                                                                    thread */
     void *log_arg;
     int32_t log_level;            /**< lines above it are dropped; default ETCD_LOG_INFO */
 } etcd_client_options;
@@ -60,7 +65,8 @@ typedef struct etcd_call_options {
     int64_t timeout_ms;   /**< deadline from now; 0: the client's request_timeout_ms; negative: none */
     etcd_cancel *cancel;  /**< ends the call when triggered; borrowed until the call has ended */
     bool require_leader;  /**< fail with ETCD_ERR_NO_LEADER when the member that answers has no leader */
-    const char *endpoint; /**< the one endpoint to send to, also one that is not of the client's list; NULL: any of those */
+    const char *endpoint; /**< the one endpoint to send to, also one that is not of the client's list; NULL: any of
+                               those */
     bool no_retry;        /**< a read is not repeated either; a call that the server provably never saw still is */
 } etcd_call_options;
 
@@ -69,30 +75,33 @@ typedef struct etcd_call_options {
 #define ETCD_CALL(...) (&(const etcd_call_options){.size = sizeof(etcd_call_options), __VA_ARGS__})
 #endif
 
-/** Sets all fields to their defaults, for C++ and bindings; `size` is the sizeof the struct as the caller knows it. Since 0.1. */
+/** Sets all fields to their defaults, for C++ and bindings; `size` is the sizeof the struct as the caller knows it.
+ *  Since 0.1. */
 ETCD_EXPORT void etcd_client_options_init(etcd_client_options *options, size_t size);
 ETCD_EXPORT void etcd_call_options_init(etcd_call_options *options, size_t size);
 
-/** Makes a client. It starts to connect in the background and returns at once: a call waits for a connection within its own
- *  deadline, whose error then says why there was none.
+/** Makes a client. It starts to connect in the background and returns at once: a call waits for a connection within
+ *  its own deadline, whose error then says why there was none.
  *
- *  `*out` is the client, NULL after a failure. Errors: ETCD_ERR_NO_ENDPOINTS, ETCD_ERR_ARGUMENT (malformed endpoint or option: the message names it),
- *  ETCD_ERR_UNSUPPORTED, ETCD_ERR_NO_MEMORY, ETCD_ERR_SYSTEM. Since 0.1. */
+ *  `*out` is the client, NULL after a failure. Errors: ETCD_ERR_NO_ENDPOINTS, ETCD_ERR_ARGUMENT (malformed endpoint
+ *  or option: the message names it), ETCD_ERR_UNSUPPORTED, ETCD_ERR_NO_MEMORY, ETCD_ERR_SYSTEM. Since 0.1. */
 ETCD_EXPORT int etcd_client_new(const etcd_client_options *options, etcd_client **out, etcd_error *err);
 
-/** Ends every call with ETCD_ERR_CLOSED (callbacks run before this returns) and closes the connections. Calls made after it return
- *  ETCD_ERR_CLOSED. Again: nothing. Takes at most 100 ms. Any thread, also in a callback. Since 0.1. */
+/** Ends every call with ETCD_ERR_CLOSED (callbacks run before this returns) and closes the connections. Calls made
+ *  after it return ETCD_ERR_CLOSED. Again: nothing. Takes at most 100 ms. Any thread, also in a callback. Since 0.1. */
 ETCD_EXPORT void etcd_client_close(etcd_client *client);
 
-/** Closes the client and frees it. No callback runs after it. NULL is allowed. Handles made from the client (transactions, ...)
- *  stay valid to be freed in any order. Safe in a callback. Not at the same time as another call on the same client. Since 0.1. */
+/** Closes the client and frees it. No callback runs after it. NULL is allowed. Handles made from the client
+ *  (transactions, ...) stay valid to be freed in any order. Safe in a callback. Not at the same time as another call
+ *  on the same client. Since 0.1. */
 ETCD_EXPORT void etcd_client_free(etcd_client *client);
 
-/** Cancels a call by its number: it ends with ETCD_ERR_CANCELED unless it has ended already. ETCD_ERR_CALL_NOT_FOUND for a call
- *  that is not in flight, which is no harm. Any thread, also in a callback. Since 0.1. */
+/** Cancels a call by its number: it ends with ETCD_ERR_CANCELED unless it has ended already. ETCD_ERR_CALL_NOT_FOUND
+ *  for a call that is not in flight, which is no harm. Any thread, also in a callback. Since 0.1. */
 ETCD_EXPORT int etcd_call_cancel(etcd_client *client, etcd_call_id id);
 
-/** A cancel switch for any number of calls of any clients, of any thread. Free it after those calls have ended. Since 0.1. */
+/** A cancel switch for any number of calls of any clients, of any thread. Free it after those calls have ended.
+ *  Since 0.1. */
 ETCD_EXPORT int etcd_cancel_new(etcd_cancel **out, etcd_error *err);
 
 /** Cancels the calls that were given this switch, now and later. Any thread; not in a signal handler. Since 0.1. */
@@ -121,20 +130,23 @@ typedef struct etcd_completion {
     void *arg;          /**< as given to the starting call */
 } etcd_completion;
 
-/** Takes the next completion from the client's queue: calls started with `done == NULL` end there, in the order in which they ended.
- *  Waits at most timeout_ms (negative: without bound; 0: not at all). `*out` is to be freed with etcd_response_free(), which frees its response, too.
- *  ETCD_ERR_TIMED_OUT when none came, ETCD_ERR_CLOSED once the client is closed and the queue is empty. Any thread. Since 0.1. */
+/** Takes the next completion from the client's queue: calls started with `done == NULL` end there, in the order in
+ *  which they ended. Waits at most timeout_ms (negative: without bound; 0: not at all). `*out` is to be freed with
+ *  etcd_response_free(), which frees its response, too. ETCD_ERR_TIMED_OUT when none came, ETCD_ERR_CLOSED once the
+ *  client is closed and the queue is empty. Any thread. Since 0.1. */
 ETCD_EXPORT int etcd_client_next_completion(etcd_client *client, int64_t timeout_ms, etcd_completion **out, etcd_error *err);
 
-/** Manual mode: a descriptor for poll() and the like, readable when etcd_client_process() has something to do. On Linux that
- *  includes timers; elsewhere wait at most etcd_client_timeout_ms(). Owned by the client. Negative code in threaded mode. Since 0.1. */
+/** Manual mode: a descriptor for poll() and the like, readable when etcd_client_process() has something to do. On
+ *  Linux that includes timers; elsewhere wait at most etcd_client_timeout_ms(). Owned by the client. Negative code
+ *  in threaded mode. Since 0.1. */
 ETCD_EXPORT int etcd_client_fd(etcd_client *client);
 
-/** Manual mode: milliseconds until etcd_client_process() must be called though the descriptor is not readable; -1: no such time. Since 0.1. */
+/** Manual mode: milliseconds until etcd_client_process() must be called though the descriptor is not readable; -1:
+ *  no such time. Since 0.1. */
 ETCD_EXPORT int64_t etcd_client_timeout_ms(etcd_client *client);
 
-/** Manual mode: does what is due; callbacks run within. Waits for something to do at most timeout_ms (0: not at all; negative:
- *  without bound). ETCD_ERR_ARGUMENT in threaded mode, ETCD_ERR_CLOSED, ETCD_ERR_IN_CALLBACK. Since 0.1. */
+/** Manual mode: does what is due; callbacks run within. Waits for something to do at most timeout_ms (0: not at all;
+ *  negative: without bound). ETCD_ERR_ARGUMENT in threaded mode, ETCD_ERR_CLOSED, ETCD_ERR_IN_CALLBACK. Since 0.1. */
 ETCD_EXPORT int etcd_client_process(etcd_client *client, int64_t timeout_ms, etcd_error *err);
 
 #ifdef __cplusplus

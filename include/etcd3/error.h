@@ -1,10 +1,10 @@
 /* Errors of libetcd3: one table of codes, and a caller-owned record that says what happened in words.
  *
- * Every function that can fail returns ETCD_OK (0) or one of the negative codes below, and fills the `etcd_error` that the
- * caller passed (NULL when not interested). Three families share the number space:
- *   -1 ...  -99   found by this library
- * -101 ... -116   a gRPC status without a more specific meaning; the gRPC code is -(code + 100)
- * -201 ... -299   an error of the etcd server, recognised by its message as the Go client does (rpctypes)
+ * Every function that can fail returns ETCD_OK (0) or one of the negative codes below, and fills the `etcd_error`
+ * that the caller passed (NULL when not interested). Three families share the number space:
+ *  -1 ...  -99   found by this library
+ * -101 ... -116   a gRPC status without a more specific meaning; the gRPC code is -(code + 100) -201 ... -299   an
+ * error of the etcd server, recognised by its message as the Go client does (rpctypes)
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ETCD3_ERROR_H

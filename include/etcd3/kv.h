@@ -1,8 +1,8 @@
 /* Keys and values: get, put, delete, compact (service etcdserverpb.KV), and the range iterator.
  *
- * Keys and values are bytes. Every call has a blocking form and one ending in _async with a callback; see client.h for threads,
- * callbacks and the completion queue. A response belongs to the caller and is freed with etcd_response_free(). In the
- * blocking form `out` may be NULL when only success matters.
+ * Keys and values are bytes. Every call has a blocking form and one ending in _async with a callback; see client.h
+ * for threads, callbacks and the completion queue. A response belongs to the caller and is freed with
+ * etcd_response_free(). In the blocking form `out` may be NULL when only success matters.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ETCD3_KV_H
@@ -106,30 +106,32 @@ typedef struct etcd_compact_response {
 #define ETCD_COMPACT(...) (&(const etcd_compact_options){.size = sizeof(etcd_compact_options), __VA_ARGS__})
 #endif
 
-/** Set all fields to their defaults, for C++ and bindings; `size` is the sizeof the struct as the caller knows it. Since 0.1. */
+/** Set all fields to their defaults, for C++ and bindings; `size` is the sizeof the struct as the caller knows it.
+ *  Since 0.1. */
 ETCD_EXPORT void etcd_get_options_init(etcd_get_options *options, size_t size);
 ETCD_EXPORT void etcd_put_options_init(etcd_put_options *options, size_t size);
 ETCD_EXPORT void etcd_delete_options_init(etcd_delete_options *options, size_t size);
 ETCD_EXPORT void etcd_compact_options_init(etcd_compact_options *options, size_t size);
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after an error;
- *  `err` is NULL after a success and valid during the callback. */
+/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+ *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_get_fn)(etcd_client *client, etcd_get_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_put_fn)(etcd_client *client, etcd_put_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_delete_fn)(etcd_client *client, etcd_delete_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_compact_fn)(etcd_client *client, etcd_compact_response *response, const etcd_error *err, void *arg);
 
-/** Reads one key, or a range of keys (linearizable unless `serializable`). Repeated on a lost connection within the deadline, as a read can be.
- *  A key that does not exist is a success with n_kvs == 0. ETCD_ERR_EMPTY_KEY for an empty key without prefix or from_key, ETCD_ERR_ARGUMENT
- *  for options that exclude each other, ETCD_ERR_INVALID_SORT_OPTION; ETCD_ERR_COMPACTED, ETCD_ERR_FUTURE_REV for `revision`. Since 0.1. */
+/** Reads one key, or a range of keys (linearizable unless `serializable`). Repeated on a lost connection within the
+ *  deadline, as a read can be. A key that does not exist is a success with n_kvs == 0. ETCD_ERR_EMPTY_KEY for an
+ *  empty key without prefix or from_key, ETCD_ERR_ARGUMENT for options that exclude each other,
+ *  ETCD_ERR_INVALID_SORT_OPTION; ETCD_ERR_COMPACTED, ETCD_ERR_FUTURE_REV for `revision`. Since 0.1. */
 ETCD_EXPORT int etcd_get(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options,
                          etcd_get_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_get_async(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options,
                                etcd_get_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
-/** Writes a key. Sent at most once: when the outcome is unknown the error has ETCD_ERROR_MAYBE_APPLIED. ETCD_ERR_EMPTY_KEY;
- *  ETCD_ERR_TOO_LARGE over max_send_bytes; ETCD_ERR_VALUE_PROVIDED, ETCD_ERR_LEASE_PROVIDED with an ignore option; ETCD_ERR_LEASE_NOT_FOUND;
- *  ETCD_ERR_NO_SPACE. Since 0.1. */
+/** Writes a key. Sent at most once: when the outcome is unknown the error has ETCD_ERROR_MAYBE_APPLIED.
+ *  ETCD_ERR_EMPTY_KEY; ETCD_ERR_TOO_LARGE over max_send_bytes; ETCD_ERR_VALUE_PROVIDED, ETCD_ERR_LEASE_PROVIDED with
+ *  an ignore option; ETCD_ERR_LEASE_NOT_FOUND; ETCD_ERR_NO_SPACE. Since 0.1. */
 ETCD_EXPORT int etcd_put(etcd_client *client, const char *key, size_t key_len, const char *value, size_t value_len,
                          const etcd_put_options *options, etcd_put_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_put_async(etcd_client *client, const char *key, size_t key_len, const char *value, size_t value_len,
@@ -141,31 +143,34 @@ ETCD_EXPORT int etcd_delete(etcd_client *client, const char *key, size_t key_len
 ETCD_EXPORT int etcd_delete_async(etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options,
                                   etcd_delete_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
-/** Discards the history before `revision`. ETCD_ERR_COMPACTED when that was done already, ETCD_ERR_FUTURE_REV. Since 0.1. */
+/** Discards the history before `revision`. ETCD_ERR_COMPACTED when that was done already, ETCD_ERR_FUTURE_REV. Since
+ *  0.1. */
 ETCD_EXPORT int etcd_compact(etcd_client *client, int64_t revision, const etcd_compact_options *options,
                              etcd_compact_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_compact_async(etcd_client *client, int64_t revision, const etcd_compact_options *options,
                                    etcd_compact_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
-/** The end of the range of keys that start with `prefix`: the first key behind them, in the caller's `end` of at least
- *  `prefix_len` bytes (1 for an empty prefix). Returns its length; the range is unbounded ("\0") when all bytes are 0xff. Since 0.1. */
+/** The end of the range of keys that start with `prefix`: the first key behind them, in the caller's `end` of at
+ *  least `prefix_len` bytes (1 for an empty prefix). Returns its length; the range is unbounded ("\0") when all
+ *  bytes are 0xff. Since 0.1. */
 ETCD_EXPORT size_t etcd_prefix_range_end(const char *prefix, size_t prefix_len, char *end);
 
 /** A range read in pages, all as of one revision. */
 typedef struct etcd_range etcd_range;
 
-/** Starts to read a range. `options` as for etcd_get: `limit` is the size of a page (0: 1,000 key-values), `revision` pins the
- *  pages (0: the revision of the first). Sorting, picks and count_only are refused with ETCD_ERR_ARGUMENT: pages follow the keys' order.
- *  The iterator is used by one thread at a time. Since 0.1. */
+/** Starts to read a range. `options` as for etcd_get: `limit` is the size of a page (0: 1,000 key-values),
+ *  `revision` pins the pages (0: the revision of the first). Sorting, picks and count_only are refused with
+ *  ETCD_ERR_ARGUMENT: pages follow the keys' order. The iterator is used by one thread at a time. Since 0.1. */
 ETCD_EXPORT int etcd_range_open(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options,
                                 etcd_range **out, etcd_error *err);
 
-/** The next page, in the order of the keys; `*out` is NULL at the end. After an error the same page may be asked for again; ETCD_ERR_COMPACTED
- *  means that the pinned revision is gone. Since 0.1. */
+/** The next page, in the order of the keys; `*out` is NULL at the end. After an error the same page may be asked for
+ *  again; ETCD_ERR_COMPACTED means that the pinned revision is gone. Since 0.1. */
 ETCD_EXPORT int etcd_range_next(etcd_range *range, etcd_get_response **out, etcd_error *err);
 
-/** Asks for the next page; `done` gets it as of etcd_get_async. One page at a time. ETCD_ERR_ARGUMENT at the end of the range, without `done`,
- *  or while a page is under way; the range must not be freed then (cancel the call first). Since 0.1. */
+/** Asks for the next page; `done` gets it as of etcd_get_async. One page at a time. ETCD_ERR_ARGUMENT at the end of
+ *  the range, without `done`, or while a page is under way; the range must not be freed then (cancel the call
+ *  first). Since 0.1. */
 ETCD_EXPORT int etcd_range_next_async(etcd_range *range, etcd_get_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Whether the last page has arrived. Since 0.1. */

@@ -30,8 +30,8 @@ extern "C" {
 /** The version of the library that is running, "major.minor.patch". Static storage; any thread. Since 0.1. */
 ETCD_EXPORT const char *etcd_version(void);
 
-/** Bytes that belong to a response. `data` is never NULL and is followed by a NUL that `len` does not count, so text can be
- *  printed with "%s" while binary values stay exact. */
+/** Bytes that belong to a response. `data` is never NULL and is followed by a NUL that `len` does not count, so text
+ *  can be printed with "%s" while binary values stay exact. */
 typedef struct etcd_bytes {
     const char *data;
     size_t len;
@@ -55,13 +55,13 @@ typedef struct etcd_kv {
     int64_t lease;           /**< id of the attached lease, 0 for none */
 } etcd_kv;
 
-/** Frees a response of any type with everything that it points to: one response, one free. NULL is allowed.
- *  Members of a response (an element of an array, a nested response) are not responses: only what a function stored in its
+/** Frees a response of any type with everything that it points to: one response, one free. NULL is allowed. Members
+ *  of a response (an element of an array, a nested response) are not responses: only what a function stored in its
  *  `out` argument or passed to a callback is. Any thread; also after the client is freed. Since 0.1. */
 ETCD_EXPORT void etcd_response_free(void *response);
 
-/** Memory functions for all that the library allocates, also within nghttp2 and libuv. They must be safe from any thread and
- *  behave like malloc, calloc, realloc and free of the C library. `arg` is handed to each of them. */
+/** Memory functions for all that the library allocates, also within nghttp2 and libuv. They must be safe from any
+ *  thread and behave like malloc, calloc, realloc and free of the C library. `arg` is handed to each of them. */
 typedef struct etcd_allocator {
     void *(*malloc_fn)(size_t size, void *arg);
     void *(*calloc_fn)(size_t count, size_t size, void *arg);
@@ -70,9 +70,9 @@ typedef struct etcd_allocator {
     void *arg;
 } etcd_allocator;
 
-/** Replaces the memory functions of the whole process' use of this library. Call it before any other function of the library,
- *  and not at the same time as any. NULL restores the C library's. The library's only global state.
- *  Returns ETCD_OK, or ETCD_ERR_ARGUMENT when a function is missing. Since 0.1. */
+/** Replaces the memory functions of the whole process' use of this library. Call it before any other function of the
+ *  library, and not at the same time as any. NULL restores the C library's. The library's only global state. Returns
+ *  ETCD_OK, or ETCD_ERR_ARGUMENT when a function is missing. Since 0.1. */
 ETCD_EXPORT int etcd_set_allocator(const etcd_allocator *allocator);
 
 #ifdef __cplusplus

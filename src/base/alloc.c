@@ -1,6 +1,6 @@
-/* The allocator hook. It is the only global state of the library; it is set before any other call (see types.h), so it is
- * read without a lock. libuv and c-ares keep allocators of their own: net/uv_alloc.c and
- * net/resolve.c hand them these functions. */
+/* The allocator hook. It is the only global state of the library; it is set before any other call (see types.h), so
+ * it is read without a lock. libuv and c-ares keep allocators of their own: net/uv_alloc.c and net/resolve.c hand
+ * them these functions. */
 #include "base/alloc.h"
 
 #include <etcd3/error.h>
@@ -32,7 +32,10 @@ static void libc_free(void *memory, void *arg)
     free(memory);
 }
 
-#define LIBC_ALLOCATOR {libc_malloc, libc_calloc, libc_realloc, libc_free, NULL}
+#define LIBC_ALLOCATOR \
+    { \
+        libc_malloc, libc_calloc, libc_realloc, libc_free, NULL \
+    }
 
 static etcd_allocator allocator = LIBC_ALLOCATOR;
 

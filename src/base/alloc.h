@@ -17,7 +17,8 @@ void etcd__free(void *memory);
 char *etcd__strndup(const char *data, size_t len);
 char *etcd__strdup(const char *string);
 
-/** Whether etcd_set_allocator() installed functions of the program: libraries below us are only then told to use ours. */
+/** Whether etcd_set_allocator() installed functions of the program: libraries below us are only then told to use
+ *  ours. */
 bool etcd__alloc_hooked(void);
 
 /** Overwrites memory that held a secret, in a way that the compiler may not drop. */

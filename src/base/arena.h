@@ -1,7 +1,8 @@
-/* Arena: memory for what lives and dies together, such as one response. Allocation is a pointer bump; one call frees all.
+/* Arena: memory for what lives and dies together, such as one response. Allocation is a pointer bump; one call frees
+ * all.
  *
- * An arena lives in its own first chunk, so a small response costs one allocation. `limit` bounds the sum of all chunks: a
- * hostile message cannot make the arena grow past it. Not thread-safe; may move between threads. */
+ * An arena lives in its own first chunk, so a small response costs one allocation. `limit` bounds the sum of all
+ * chunks: a hostile message cannot make the arena grow past it. Not thread-safe; may move between threads. */
 #ifndef ETCD__BASE_ARENA_H
 #define ETCD__BASE_ARENA_H
 

@@ -1,4 +1,5 @@
-/* Clocks. Nanoseconds in int64_t everywhere inside the library. The sans-I/O layers never call these: they are told `now`. */
+/* Clocks. Nanoseconds in int64_t everywhere inside the library. The sans-I/O layers never call these: they are told
+ * `now`. */
 #ifndef ETCD__BASE_CLOCK_H
 #define ETCD__BASE_CLOCK_H
 

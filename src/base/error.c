@@ -113,8 +113,8 @@ int etcd__error_from_status(etcd_error *err, int grpc_code, const char *message,
     if (message_len == 0)
         etcd__error_set(err, row->code, "%s", row->text);
     else
-        etcd__error_set(err, row->code, "%.*s", (int)(message_len > ETCD_ERROR_MESSAGE_MAX ? ETCD_ERROR_MESSAGE_MAX : message_len),
-                        message);
+        etcd__error_set(err, row->code, "%.*s",
+                        (int)(message_len > ETCD_ERROR_MESSAGE_MAX ? ETCD_ERROR_MESSAGE_MAX : message_len), message);
     if (err != NULL) {
         err->grpc_code = grpc_code;
         if (row->grpc_code == 14 || row->code == ETCD_ERR_TOO_MANY_REQUESTS)

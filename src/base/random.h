@@ -1,4 +1,5 @@
-/* Random numbers for jitter and start positions. Not for secrets. The state belongs to its object, so that a test can fix it. */
+/* Random numbers for jitter and start positions. Not for secrets. The state belongs to its object, so that a test
+ * can fix it. */
 #ifndef ETCD__BASE_RANDOM_H
 #define ETCD__BASE_RANDOM_H
 

@@ -1,5 +1,5 @@
-/* A bounds-checked reader over bytes that it does not own. Once a read has gone past the end, `failed` stays set and every
- * later read yields zero: check once, at the end of a group of reads. */
+/* A bounds-checked reader over bytes that it does not own. Once a read has gone past the end, `failed` stays set and
+ * every later read yields zero: check once, at the end of a group of reads. */
 #ifndef ETCD__BASE_READER_H
 #define ETCD__BASE_READER_H
 

@@ -1,6 +1,8 @@
-/* One unary call as the channel sees it: an encoded request, a deadline, and at the end either the bytes of a response or an error.
+/* One unary call as the channel sees it: an encoded request, a deadline, and at the end either the bytes of a
+ * response or an error.
  *
- * Embedded in the client's struct. The channel owns the `io` fields from etcd__channel_start() until it calls on_done. */
+ * Embedded in the client's struct. The channel owns the `io` fields from etcd__channel_start() until it calls
+ * on_done. */
 #ifndef ETCD__CHANNEL_CALL_H
 #define ETCD__CHANNEL_CALL_H
 
@@ -31,7 +33,8 @@ struct etcd__call {
     /* the result, valid in on_done and after */
     int code;           /* ETCD_OK or the error's code */
     etcd_error *error;  /* why it failed, from etcd__malloc; NULL when there was no memory even for that */
-    uint8_t *response;  /* block of etcd__malloc with a writable byte behind it; the owner takes it and sets it to NULL */
+    uint8_t *response;  /* block of etcd__malloc with a writable byte behind it; the owner takes it and sets it to
+                           NULL */
     size_t response_len;
 
     /* io: the channel's */

@@ -1,8 +1,8 @@
 /* See channel.h.
  *
- * A started call is in one of three places: in `waiting` or `pinned` (wants a peer), in `active` without a connection (waits between attempts, its
- * timer says until when), or in `active` with a connection (an attempt is under way). Attempts are started by pump() only, which
- * never runs inside a callback of a session. */
+ * A started call is in one of three places: in `waiting` or `pinned` (wants a peer), in `active` without a
+ * connection (waits between attempts, its timer says until when), or in `active` with a connection (an attempt is
+ * under way). Attempts are started by pump() only, which never runs inside a callback of a session. */
 #include "channel/channel.h"
 
 #include "base/alloc.h"
@@ -29,7 +29,7 @@ struct etcd__channel {
     bool closed;
 };
 
-/* --- the end of a call --------------------------------------------------------------------------------------------- */
+/* --- the end of a call ------------------------------------------------------------------------ */
 
 static void finish(etcd__call *call, int code)
 {
@@ -60,7 +60,8 @@ static void set_endpoint(etcd_error *err, const char *text)
     (void)snprintf(err->endpoint, sizeof err->endpoint, "%s", text);
 }
 
-/* The peer whose state explains best why a call has to wait: the one it names, or the first with an error, or the first. */
+/* The peer whose state explains best why a call has to wait: the one it names, or the first with an error, or the
+ * first. */
 static const etcd__peer *telling_peer(const etcd__call *call)
 {
     const etcd__peers *peers = &call->channel->peers;
@@ -96,7 +97,8 @@ static void describe_wait(const etcd__call *call, char *text, size_t size)
         (void)snprintf(text, size, "still connecting to %s", peer->endpoint.text);
 }
 
-/* Whether the server may have seen the attempt under way. Bytes still queued in the session are dropped with the stream. */
+/* Whether the server may have seen the attempt under way. Bytes still queued in the session are dropped with the
+ * stream. */
 static bool may_have_arrived(const etcd__call *call)
 {
     return call->connection != NULL && call->grpc.stream.proof_offset != UINT64_MAX;
@@ -141,7 +143,7 @@ static void end_locally(etcd__call *call, int code)
     finish(call, code);
 }
 
-/* --- attempts ------------------------------------------------------------------------------------------------------ */
+/* --- attempts --------------------------------------------------------------------------------- */
 
 static void arm_timer(etcd__call *call)
 {
@@ -162,7 +164,8 @@ static void queue_attempt(etcd__call *call)
     etcd__loop_defer(channel->loop, &channel->pump);
 }
 
-/* The next attempt: at once, but after a full round over a quorum of the peers with a short wait (as the Go client does). */
+/* The next attempt: at once, but after a full round over a quorum of the peers with a short wait (as the Go client
+ * does). */
 static void attempt_again(etcd__call *call)
 {
     etcd__channel *channel = call->channel;
@@ -254,7 +257,10 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
 
 static const etcd__grpc_call_events grpc_events = {on_message, on_end, NULL};
 
-#define HEADER(name, value) {name, sizeof(name) - 1, value, sizeof(value) - 1, false, false}
+#define HEADER(name, value) \
+    { \
+        name, sizeof(name) - 1, value, sizeof(value) - 1, false, false \
+    }
 static const etcd__h2_header metadata[] = {HEADER("client-api-version", API_VERSION), HEADER("hasleader", "true")};
 
 static void start_attempt(etcd__call *call, etcd__peer *peer)
@@ -403,7 +409,7 @@ int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, e
     return rc;
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, const char *endpoints, etcd__channel **out,
                       etcd_error *err)

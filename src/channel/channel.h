@@ -1,7 +1,8 @@
 /* The channel: calls in, results out, whatever happens to connections.
  *
- * It spreads calls round robin over the peers that are connected, from a random start; calls wait for a connection within their deadline
- * (wait-for-ready); it sends a call again only as channel/outcome.h allows. Everything happens on the thread that drives the loop. */
+ * It spreads calls round robin over the peers that are connected, from a random start; calls wait for a connection
+ * within their deadline (wait-for-ready); it sends a call again only as channel/outcome.h allows. Everything happens
+ * on the thread that drives the loop. */
 #ifndef ETCD__CHANNEL_CHANNEL_H
 #define ETCD__CHANNEL_CHANNEL_H
 
@@ -19,8 +20,8 @@ typedef struct etcd__channel_config {
     bool leader_first; /* calls that need the leader go to it directly where it is known */
 } etcd__channel_config;
 
-/** A channel for a comma-separated list of endpoints; it starts to connect. The config is copied, user_agent is borrowed.
- *  ETCD_ERR_ARGUMENT, ETCD_ERR_NO_ENDPOINTS, ETCD_ERR_UNSUPPORTED, ETCD_ERR_NO_MEMORY. */
+/** A channel for a comma-separated list of endpoints; it starts to connect. The config is copied, user_agent is
+ *  borrowed. ETCD_ERR_ARGUMENT, ETCD_ERR_NO_ENDPOINTS, ETCD_ERR_UNSUPPORTED, ETCD_ERR_NO_MEMORY. */
 int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, const char *endpoints, etcd__channel **out,
                       etcd_error *err);
 
@@ -33,7 +34,8 @@ void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code);
 /** Replaces the endpoints; see etcd__peers_set(). */
 int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err);
 
-/** Ends all calls with ETCD_ERR_CLOSED and closes the connections, `politely` with a GOAWAY. Calls started later end at once. */
+/** Ends all calls with ETCD_ERR_CLOSED and closes the connections, `politely` with a GOAWAY. Calls started later end
+ *  at once. */
 void etcd__channel_close(etcd__channel *channel, bool politely);
 
 /** NULL is allowed. Calls must have ended. */

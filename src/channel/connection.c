@@ -1,4 +1,5 @@
-/* See connection.h. fail() is the only way into "gone"; it runs outside of the session's callbacks, so the session may be freed. */
+/* See connection.h. fail() is the only way into "gone"; it runs outside of the session's callbacks, so the session
+ * may be freed. */
 #include "channel/connection.h"
 
 #include "base/alloc.h"
@@ -49,7 +50,8 @@ static void check_drained(etcd__connection *c)
         etcd__loop_timer_start(c->loop, &c->timer, etcd__loop_now(c->loop));
 }
 
-/* Sees to it that silence is noticed while a stream is open (gRPC keepalive; the server's policy allows no pings otherwise). */
+/* Sees to it that silence is noticed while a stream is open (gRPC keepalive; the server's policy allows no pings
+ * otherwise). */
 static void keep_alive(etcd__connection *c)
 {
     if (c->config.ping_interval == ETCD__NEVER || c->ping_timer.node.linked || etcd__h2_streams_open(c->h2) == 0)
@@ -86,7 +88,7 @@ void etcd__connection_touch(etcd__connection *c)
         etcd__loop_defer(c->loop, &c->flush);
 }
 
-/* --- events of the session ----------------------------------------------------------------------------------------- */
+/* --- events of the session -------------------------------------------------------------------- */
 
 static void on_h2_ready(void *arg)
 {
@@ -132,7 +134,7 @@ static void on_h2_ping_ack(void *arg)
 
 static const etcd__h2_events h2_events = {on_h2_ready, on_h2_slots, on_h2_goaway, on_h2_ping_ack};
 
-/* --- events of the transport --------------------------------------------------------------------------------------- */
+/* --- events of the transport ------------------------------------------------------------------ */
 
 static void on_open(void *arg)
 {
@@ -202,7 +204,7 @@ static void on_timer(void *arg)
     fail(c, &err);
 }
 
-/* --- signs of life --------------------------------------------------------------------------------------------------- */
+/* --- signs of life ---------------------------------------------------------------------------- */
 
 static void send_ping(etcd__connection *c)
 {
@@ -221,8 +223,8 @@ static void on_ping_timer(void *arg)
     etcd_error err;
 
     if (c->ping_waits && c->last_read < c->ping_sent) {
-        etcd__error_set(&err, ETCD_ERR_CONNECTION, "%s sent nothing for %lld ms, not even the answer to a ping", c->endpoint->text,
-                        (long long)((now - c->last_read) / ETCD__MS));
+        etcd__error_set(&err, ETCD_ERR_CONNECTION, "%s sent nothing for %lld ms, not even the answer to a ping",
+                        c->endpoint->text, (long long)((now - c->last_read) / ETCD__MS));
         fail(c, &err);
         return;
     }
@@ -256,10 +258,11 @@ void etcd__connection_drain(etcd__connection *c)
     etcd__loop_defer(c->loop, &c->flush);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
-int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, const etcd__connection_config *config, const etcd__log *log,
-                          const etcd__connection_events *events, void *arg, etcd__connection **out, etcd_error *err)
+int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, const etcd__connection_config *config,
+                          const etcd__log *log, const etcd__connection_events *events, void *arg, etcd__connection **out,
+                          etcd_error *err)
 {
     etcd__connection *c = etcd__calloc(1, sizeof *c);
     int rc;

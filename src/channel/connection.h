@@ -1,7 +1,8 @@
 /* One connection to one endpoint: a transport and an HTTP/2 session on it, from the first connect until it is gone.
  *
- * States: CONNECTING (transport, then the peer's SETTINGS) -> READY -> DRAINING (GOAWAY: no new streams) -> gone. A connection
- * never comes back: its peer makes a new one. All output queued in a turn of the loop leaves with one write at its end. */
+ * States: CONNECTING (transport, then the peer's SETTINGS) -> READY -> DRAINING (GOAWAY: no new streams) -> gone. A
+ * connection never comes back: its peer makes a new one. All output queued in a turn of the loop leaves with one
+ * write at its end. */
 #ifndef ETCD__CHANNEL_CONNECTION_H
 #define ETCD__CHANNEL_CONNECTION_H
 
@@ -42,11 +43,11 @@ struct etcd__connection {
     etcd__list node; /* for the owner */
     etcd__connection_state state;
     etcd__h2 *h2;
-    uint64_t written;     /* bytes of the session's output that the transport took */
-    uint64_t received;    /* bytes */
-    int64_t last_read;    /* when bytes arrived last */
-    bool answered;        /* some stream got an answer: the connection is good */
-    bool too_many_pings;  /* the peer ended it because of our pings (gRPC keepalive, ENHANCE_YOUR_CALM) */
+    uint64_t written;    /* bytes of the session's output that the transport took */
+    uint64_t received;   /* bytes */
+    int64_t last_read;   /* when bytes arrived last */
+    bool answered;       /* some stream got an answer: the connection is good */
+    bool too_many_pings; /* the peer ended it because of our pings (gRPC keepalive, ENHANCE_YOUR_CALM) */
 
     /* private */
     etcd__loop *loop;
@@ -56,27 +57,28 @@ struct etcd__connection {
     void *arg;
     const etcd__log *log;
     etcd__stream *stream;
-    etcd__buf out;   /* taken from the session, not yet by the transport */
+    etcd__buf out; /* taken from the session, not yet by the transport */
     etcd__task flush;
     etcd__timer timer;      /* bounds CONNECTING; ends DRAINING */
     etcd__timer ping_timer; /* the next PING, or the end of the wait for an answer */
     int64_t ping_from;      /* when a stream was opened on a connection without one: silence counts from here */
     int64_t ping_sent;      /* when the last PING was sent; 0: never */
     bool ping_waits;        /* for any byte since ping_sent */
-    bool blocked;      /* the transport is full: wait for on_writable */
-    bool dead;         /* fail() ran */
-    char goaway[96];   /* what the peer's GOAWAY said, "" when there was none */
+    bool blocked;           /* the transport is full: wait for on_writable */
+    bool dead;              /* fail() ran */
+    char goaway[96];        /* what the peer's GOAWAY said, "" when there was none */
 };
 
 /** Starts to connect; `endpoint` and `log` must outlive it. */
-int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, const etcd__connection_config *config, const etcd__log *log,
-                          const etcd__connection_events *events, void *arg, etcd__connection **out, etcd_error *err);
+int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, const etcd__connection_config *config,
+                          const etcd__log *log, const etcd__connection_events *events, void *arg, etcd__connection **out,
+                          etcd_error *err);
 
 /** Makes sure that what the session has queued is sent at the end of this turn. Call it after every use of `h2`. */
 void etcd__connection_touch(etcd__connection *connection);
 
-/** Asks for a sign of life ahead of time, because something makes it doubtful: a PING, unless the last one was sent less than
- *  ping_interval ago (servers punish more). Without an answer within ping_timeout the connection ends. */
+/** Asks for a sign of life ahead of time, because something makes it doubtful: a PING, unless the last one was sent
+ *  less than ping_interval ago (servers punish more). Without an answer within ping_timeout the connection ends. */
 void etcd__connection_probe(etcd__connection *connection);
 
 /** No new streams: tells the peer with a GOAWAY, and ends (on_gone) when the streams under way have ended. */

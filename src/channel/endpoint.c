@@ -1,5 +1,5 @@
-/* See endpoint.h. The table of the contract's section 1.4, made strict: what the Go client would only fail to dial later is refused
- * here, with words. Nothing of what is parsed is looked up. */
+/* See endpoint.h. The table of the contract's section 1.4, made strict: what the Go client would only fail to dial
+ * later is refused here, with words. Nothing of what is parsed is looked up. */
 #include "channel/endpoint.h"
 
 #include "base/alloc.h"
@@ -111,7 +111,8 @@ static int parse_port(struct span whole, struct span port, uint16_t *out, etcd_e
     return ETCD_OK;
 }
 
-/* RFC 6874: a zone in a URL starts with "%25"; elsewhere people write "%". The zone stays with the address that is dialed. */
+/* RFC 6874: a zone in a URL starts with "%25"; elsewhere people write "%". The zone stays with the address that is
+ * dialed. */
 static int check_ipv6(struct span whole, struct span host, etcd__endpoint *out, etcd_error *err)
 {
     const char *percent = memchr(host.data, '%', host.len);

@@ -1,8 +1,10 @@
-/* Endpoint syntax: what a user writes for a member of the cluster, and what is dialed for it (contract, section 1.4).
+/* Endpoint syntax: what a user writes for a member of the cluster, and what is dialed for it (contract, section
+ * 1.4).
  *
- *     host:port   http://host:port[/...]   https://host:port[/...]   unix:path   unix://path   unixs:path   unixs://path
+ *    host:port   http://host:port[/...]   https://host:port[/...]   unix:path   unix://path   unixs:path   unixs://path
  *
- * IPv6 addresses stand in brackets; `unix://` takes a relative path as well as an absolute one, as the Go client does. */
+ * IPv6 addresses stand in brackets; `unix://` takes a relative path as well as an absolute one, as the Go client
+ * does. */
 #ifndef ETCD__CHANNEL_ENDPOINT_H
 #define ETCD__CHANNEL_ENDPOINT_H
 
@@ -29,14 +31,15 @@ typedef struct etcd__endpoint {
     bool tls; /* what the client connects with; parsing sets it for ETCD__CREDS_TLS only */
 } etcd__endpoint;
 
-/** Parses one endpoint, blanks around it allowed. ETCD_ERR_ARGUMENT with a text that names the endpoint and its fault. */
+/** Parses one endpoint, blanks around it allowed. ETCD_ERR_ARGUMENT with a text that names the endpoint and its
+ *  fault. */
 int etcd__endpoint_parse(const char *text, size_t len, etcd__endpoint *out, etcd_error *err);
 
 /** Frees what the endpoint owns and clears it. NULL, and one that was only cleared, are allowed. */
 void etcd__endpoint_free(etcd__endpoint *endpoint);
 
-/** Parses "a,b,c". `*out` is an array of `*n` > 0, for etcd__endpoint_list_free. ETCD_ERR_NO_ENDPOINTS when there is only
- *  blank space, ETCD_ERR_ARGUMENT as above, also for an empty element. */
+/** Parses "a,b,c". `*out` is an array of `*n` > 0, for etcd__endpoint_list_free. ETCD_ERR_NO_ENDPOINTS when there is
+ *  only blank space, ETCD_ERR_ARGUMENT as above, also for an empty element. */
 int etcd__endpoint_list_parse(const char *text, size_t len, etcd__endpoint **out, size_t *n, etcd_error *err);
 
 void etcd__endpoint_list_free(etcd__endpoint *list, size_t n);

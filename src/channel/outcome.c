@@ -1,8 +1,8 @@
 /* See outcome.h.
  *
- * GO-DIFF: the Go client repeats any call, also a Put, when its status is Canceled or DeadlineExceeded while the caller's own context
- * lives. Those come from the server's side of a connection or from a proxy and say nothing of whether the write was done: here
- * only calls that change nothing are repeated. */
+ * GO-DIFF: the Go client repeats any call, also a Put, when its status is Canceled or DeadlineExceeded while the
+ * caller's own context lives. Those come from the server's side of a connection or from a proxy and say nothing of
+ * whether the write was done: here only calls that change nothing are repeated. */
 #include "channel/outcome.h"
 
 #include "base/error.h"
@@ -21,8 +21,9 @@ enum {
     GRPC_UNAUTHENTICATED = 16
 };
 
-/* Whether a status proves that a write was not done: the server refused it before it was proposed. All of Unavailable, and codes
- * that a handler may end with halfway, prove nothing; "no leader" comes from the interceptor, before the handler. */
+/* Whether a status proves that a write was not done: the server refused it before it was proposed. All of
+ * Unavailable, and codes that a handler may end with halfway, prove nothing; "no leader" comes from the interceptor,
+ * before the handler. */
 static bool refused_before_execution(const etcd__grpc_status *status, int code)
 {
     if (status->unprocessed)

@@ -1,6 +1,7 @@
 /* Judging how an attempt ended: the error that the user sees, and whether the call may be sent again (P1, P2).
  *
- * Pure functions. The policy is that of the Go client (the contract, section 1.5) but where a write could be sent twice. */
+ * Pure functions. The policy is that of the Go client (the contract, section 1.5) but where a write could be sent
+ * twice. */
 #ifndef ETCD__CHANNEL_OUTCOME_H
 #define ETCD__CHANNEL_OUTCOME_H
 
@@ -16,7 +17,8 @@ typedef enum etcd__verdict {
     ETCD__VERDICT_OTHER_PEER  /* this member cannot serve it (a learner), another can */
 } etcd__verdict;
 
-/** What to do after an attempt ended with a status other than OK, and the error of the call if it ends here. `err` must not be NULL. */
+/** What to do after an attempt ended with a status other than OK, and the error of the call if it ends here. `err`
+ *  must not be NULL. */
 etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_only, etcd_error *err);
 
 /** Whether an error says that this member cannot serve for now, and others may. */

@@ -9,7 +9,7 @@
 
 #define BACKOFF_MULTIPLIER 1.6
 #define BACKOFF_JITTER 0.2
-#define AVOID_BASE ETCD__SECOND        /* about an election timeout of etcd's defaults */
+#define AVOID_BASE ETCD__SECOND /* about an election timeout of etcd's defaults */
 #define AVOID_MAX (16 * ETCD__SECOND)
 
 /* The wait after `failures` attempts in a row have failed. */
@@ -192,8 +192,8 @@ void etcd__peer_avoid(etcd__peer *peer)
     wait = AVOID_BASE << (peer->avoided < 4 ? peer->avoided : 4);
     peer->avoided++;
     peer->avoid_until = now + (wait < AVOID_MAX ? wait : AVOID_MAX);
-    etcd__log_write(&peer->config->log, ETCD__LOG_INFO, "%s: does not serve; other endpoints come first for %lld ms", peer->endpoint.text,
-                    (long long)(wait / ETCD__MS));
+    etcd__log_write(&peer->config->log, ETCD__LOG_INFO, "%s: does not serve; other endpoints come first for %lld ms",
+                    peer->endpoint.text, (long long)(wait / ETCD__MS));
 }
 
 void etcd__peer_serves(etcd__peer *peer)

@@ -1,8 +1,8 @@
-/* One endpoint of a channel: its connection, the connections before it that still drain, the back-off between attempts, and what is
- * known of its health.
+/* One endpoint of a channel: its connection, the connections before it that still drain, the back-off between
+ * attempts, and what is known of its health.
  *
- * A peer always wants to be connected: it connects at once when it was lost after being good, and after a growing wait when an
- * attempt failed (the contract, section 0: 1 s x 1.6, +-20 %, at most 120 s). */
+ * A peer always wants to be connected: it connects at once when it was lost after being good, and after a growing
+ * wait when an attempt failed (the contract, section 0: 1 s x 1.6, +-20 %, at most 120 s). */
 #ifndef ETCD__CHANNEL_PEER_H
 #define ETCD__CHANNEL_PEER_H
 
@@ -75,7 +75,8 @@ bool etcd__peer_usable(const etcd__peer *peer);
 /** Whether nothing speaks against it: see etcd__peer_avoid(). */
 bool etcd__peer_healthy(const etcd__peer *peer, int64_t now);
 
-/** The peer answered that it cannot serve, or did not answer: for a while (growing with each time in a row) others come first. */
+/** The peer answered that it cannot serve, or did not answer: for a while (growing with each time in a row) others
+ *  come first. */
 void etcd__peer_avoid(etcd__peer *peer);
 
 /** The peer served a call. */

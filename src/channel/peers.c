@@ -9,7 +9,7 @@
 
 #define GUEST_IDLE (10 * ETCD__SECOND) /* a guest's connection is kept that long after its last call */
 
-/* --- events of peers --------------------------------------------------------------------------------------------------- */
+/* --- events of peers -------------------------------------------------------------------------- */
 
 static void on_usable(void *arg, etcd__peer *peer)
 {
@@ -42,7 +42,7 @@ static void retire(etcd__peers *peers, etcd__peer *peer)
     etcd__peer_retire(peer);
 }
 
-/* --- guests ------------------------------------------------------------------------------------------------------------ */
+/* --- guests ----------------------------------------------------------------------------------- */
 
 static void on_guest_timer(void *arg)
 {
@@ -65,7 +65,7 @@ void etcd__peers_release(etcd__peers *peers, etcd__peer *peer)
         etcd__loop_timer_start(peers->loop, &peers->guest_timer, etcd__clock_after(etcd__clock_monotonic(), GUEST_IDLE));
 }
 
-/* --- the list ---------------------------------------------------------------------------------------------------------- */
+/* --- the list --------------------------------------------------------------------------------- */
 
 void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_config *config, etcd__random *random,
                       void (*usable)(void *arg), void (*state)(void *arg), void *arg)
@@ -127,7 +127,8 @@ static bool listed(etcd__peer *const *items, size_t n, const char *text)
     return false;
 }
 
-/* The peers for a new list, each endpoint once: those that exist, and new ones, which are unlinked until the list takes effect. */
+/* The peers for a new list, each endpoint once: those that exist, and new ones, which are unlinked until the list
+ * takes effect. */
 static int collect(etcd__peers *peers, etcd__endpoint *endpoints, size_t n, etcd__peer **items, size_t *n_items, etcd_error *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -204,7 +205,7 @@ int etcd__peers_set(etcd__peers *peers, const char *text, etcd_error *err)
     return rc;
 }
 
-/* --- choosing ---------------------------------------------------------------------------------------------------------- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 static etcd__peer *pick_round_robin(etcd__peers *peers, bool healthy_only, int64_t now)
 {

@@ -1,4 +1,5 @@
-/* The peers of a channel: those of its endpoint list, guests for calls that name another endpoint, and retired ones on their way out. */
+/* The peers of a channel: those of its endpoint list, guests for calls that name another endpoint, and retired ones
+ * on their way out. */
 #ifndef ETCD__CHANNEL_PEERS_H
 #define ETCD__CHANNEL_PEERS_H
 
@@ -22,20 +23,22 @@ typedef struct etcd__peers {
     etcd__timer guest_timer;
 } etcd__peers;
 
-/** Prepares a cleared struct. `on_usable`: a stream can be opened on some peer; `on_state`: some connection's state changed. */
+/** Prepares a cleared struct. `on_usable`: a stream can be opened on some peer; `on_state`: some connection's state
+ *  changed. */
 void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_config *config, etcd__random *random,
                       void (*on_usable)(void *arg), void (*on_state)(void *arg), void *arg);
 
-/** Replaces the endpoint list ("a,b,c"): new ones start to connect, those that stay keep their connections, the others retire. After an
- *  error the list is as it was. ETCD_ERR_NO_ENDPOINTS, ETCD_ERR_ARGUMENT, ETCD_ERR_UNSUPPORTED, ETCD_ERR_NO_MEMORY. */
+/** Replaces the endpoint list ("a,b,c"): new ones start to connect, those that stay keep their connections, the
+ *  others retire. After an error the list is as it was. ETCD_ERR_NO_ENDPOINTS, ETCD_ERR_ARGUMENT,
+ *  ETCD_ERR_UNSUPPORTED, ETCD_ERR_NO_MEMORY. */
 int etcd__peers_set(etcd__peers *peers, const char *endpoints, etcd_error *err);
 
-/** The peer for the next call, NULL when none is usable: round robin over the healthy ones, or over all when none is healthy. With
- *  `leader_first` the leader where it is known and healthy. */
+/** The peer for the next call, NULL when none is usable: round robin over the healthy ones, or over all when none is
+ *  healthy. With `leader_first` the leader where it is known and healthy. */
 etcd__peer *etcd__peers_pick(etcd__peers *peers, bool leader_first);
 
-/** The peer of that endpoint, for calls that name one: of the list, or a guest that is made now. Count the call with `users++`; then
- *  etcd__peers_release(). Errors as etcd__peers_set(). */
+/** The peer of that endpoint, for calls that name one: of the list, or a guest that is made now. Count the call with
+ *  `users++`; then etcd__peers_release(). Errors as etcd__peers_set(). */
 int etcd__peers_find(etcd__peers *peers, const char *endpoint, etcd__peer **out, etcd_error *err);
 void etcd__peers_release(etcd__peers *peers, etcd__peer *peer);
 

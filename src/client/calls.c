@@ -1,5 +1,5 @@
-/* Live calls by number. A number is a slot and the slot's generation, so a stale one is recognised; slots are reused, numbers are not.
- * Everything here runs under the client's lock. */
+/* Live calls by number. A number is a slot and the slot's generation, so a stale one is recognised; slots are
+ * reused, numbers are not. Everything here runs under the client's lock. */
 #include "client/client.h"
 
 #include "base/alloc.h"
@@ -9,7 +9,7 @@
 struct etcd__slot {
     etcd__user_call *call; /* NULL: free */
     uint32_t generation;
-    uint32_t next_free;    /* index + 1 of the next free slot, 0: none */
+    uint32_t next_free; /* index + 1 of the next free slot, 0: none */
 };
 
 static int grow(etcd_client *client)
@@ -58,8 +58,7 @@ etcd__user_call *etcd__calls_find(const etcd_client *client, etcd_call_id id)
 {
     uint32_t number = (uint32_t)id;
 
-    if (number == 0 || number > client->shared.n_slots ||
-        client->shared.slots[number - 1].generation != (uint32_t)(id >> 32))
+    if (number == 0 || number > client->shared.n_slots || client->shared.slots[number - 1].generation != (uint32_t)(id >> 32))
         return NULL;
     return client->shared.slots[number - 1].call;
 }

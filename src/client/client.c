@@ -42,7 +42,7 @@ void etcd_call_options_init(etcd_call_options *options, size_t size)
     etcd__options_init(options, size);
 }
 
-/* --- checks ---------------------------------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 int etcd__client_check(const etcd_client *client, etcd_error *err)
 {
@@ -64,7 +64,7 @@ int etcd__client_check_blocking(const etcd_client *client, etcd_error *err)
     return rc;
 }
 
-/* --- making ---------------------------------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 static int64_t or_default(int64_t value, int64_t fallback)
 {
@@ -79,14 +79,14 @@ static int check_options(const etcd_client_options *o, etcd_error *err)
     } positive[] = {
         {"connect_timeout_ms", o->connect_timeout_ms}, {"backoff_base_ms", o->backoff_base_ms},
         {"backoff_max_ms", o->backoff_max_ms},         {"retry_wait_ms", o->retry_wait_ms},
-        {"ping_timeout_ms", o->ping_timeout_ms},       {"max_attempts", o->max_attempts},             {"max_send_bytes", o->max_send_bytes},
-        {"max_recv_bytes", o->max_recv_bytes},
+        {"ping_timeout_ms", o->ping_timeout_ms},       {"max_attempts", o->max_attempts},
+        {"max_send_bytes", o->max_send_bytes},         {"max_recv_bytes", o->max_recv_bytes},
     };
 
     for (size_t i = 0; i < sizeof positive / sizeof positive[0]; i++)
         if (positive[i].value < 0 || positive[i].value > INT64_MAX / (2 * ETCD__MS))
-            return etcd__error_set(err, ETCD_ERR_ARGUMENT, "etcd_client_options.%s is %lld: not a sensible value", positive[i].name,
-                                   (long long)positive[i].value);
+            return etcd__error_set(err, ETCD_ERR_ARGUMENT, "etcd_client_options.%s is %lld: not a sensible value",
+                                   positive[i].name, (long long)positive[i].value);
     if (o->max_send_bytes > INT32_MAX || o->max_recv_bytes > INT32_MAX)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "message limits of gRPC end at %d bytes", INT32_MAX);
     if (o->max_send_bytes > 0 && o->max_recv_bytes > 0 && o->max_send_bytes > o->max_recv_bytes)
@@ -178,7 +178,8 @@ static int init_locks(etcd_client *client)
     return 0;
 }
 
-/* Frees the engine and the handle. In a child after fork() the locks may be held by threads that are not there: they stay. */
+/* Frees the engine and the handle. In a child after fork() the locks may be held by threads that are not there: they
+ * stay. */
 static void destroy(etcd_client *client)
 {
     bool forked = client->pid != getpid();
@@ -254,7 +255,7 @@ int etcd_client_new(const etcd_client_options *given, etcd_client **out, etcd_er
     return ETCD_OK;
 }
 
-/* --- closing --------------------------------------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------------------- */
 
 /* Ends everything on the driver's side. The caller drives. */
 static void close_engine(etcd_client *client)
@@ -301,8 +302,8 @@ void etcd_client_close(etcd_client *client)
     etcd__client_unref(client);
 }
 
-/* In a child after fork(): the I/O thread does not exist here, and it may have been anywhere in the engine. Only where the engine
- * was surely at rest is its memory released; nothing is sent. */
+/* In a child after fork(): the I/O thread does not exist here, and it may have been anywhere in the engine. Only
+ * where the engine was surely at rest is its memory released; nothing is sent. */
 static void free_forked(etcd_client *client)
 {
     if (!etcd__loop_forked(client->io.loop, client->shared.driver != ETCD__DRIVER_NOBODY))
@@ -356,7 +357,7 @@ int etcd_call_cancel(etcd_client *client, etcd_call_id id)
     return rc;
 }
 
-/* --- manual mode ----------------------------------------------------------------------------------------------------- */
+/* --- manual mode ------------------------------------------------------------------------------ */
 
 static int check_manual(const etcd_client *client, etcd_error *err)
 {

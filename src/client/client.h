@@ -1,8 +1,8 @@
 /* The client handle. Fields are grouped by who may touch them.
  *
- * The engine (loop, channel, and all below) is single-threaded. Which thread drives it is decided under the lock: nobody, the I/O
- * thread, a thread that waits in a blocking call, or the program in manual mode. That thread is the driver; see client/driver.c.
- * The lock is never held while calling out or over a system call that may wait. */
+ * The engine (loop, channel, and all below) is single-threaded. Which thread drives it is decided under the lock:
+ * nobody, the I/O thread, a thread that waits in a blocking call, or the program in manual mode. That thread is the
+ * driver; see client/driver.c. The lock is never held while calling out or over a system call that may wait. */
 #ifndef ETCD__CLIENT_CLIENT_H
 #define ETCD__CLIENT_CLIENT_H
 
@@ -113,15 +113,17 @@ void etcd__driver_start_submitted(etcd_client *client);
 /** Delivers the calls that have ended. The driver only; may nest when a callback closes the client. */
 void etcd__driver_dispatch(void *client);
 
-/** Waits until a submitted blocking call was delivered: drives the loop when nobody does. Lock held at entry, released at exit. */
+/** Waits until a submitted blocking call was delivered: drives the loop when nobody does. Lock held at entry,
+ *  released at exit. */
 void etcd__driver_run(etcd__user_call *call);
 
-/** Makes the calling thread the driver (waits for the present one to leave the seat) and gives it back. Not in a callback. */
+/** Makes the calling thread the driver (waits for the present one to leave the seat) and gives it back. Not in a
+ *  callback. */
 void etcd__driver_acquire(etcd_client *client);
 void etcd__driver_release(etcd_client *client);
 
-/** Tells the driver, or the I/O thread when nobody drives, that there is work. Lock held; returns whether etcd__loop_wake() is to be
- *  called once the lock is released. */
+/** Tells the driver, or the I/O thread when nobody drives, that there is work. Lock held; returns whether
+ *  etcd__loop_wake() is to be called once the lock is released. */
 bool etcd__driver_notify(etcd_client *client);
 
 /** The I/O thread: uv_thread_cb. */
@@ -144,7 +146,8 @@ void etcd__cancel_detach(etcd__user_call *call);
 
 /* client/unary.c */
 
-/** Decodes the result where that is the driver's work, tells the user, and frees the call (but a blocking one, which its caller frees). */
+/** Decodes the result where that is the driver's work, tells the user, and frees the call (but a blocking one, which
+ *  its caller frees). */
 void etcd__user_call_deliver(etcd__user_call *call);
 
 /** Frees a call with everything it holds. */

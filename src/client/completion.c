@@ -1,5 +1,5 @@
-/* The completion queue: for languages that cannot take a call on a foreign thread. A completion is a response of its own, so that one
- * etcd_response_free() frees it with what it carries. */
+/* The completion queue: for languages that cannot take a call on a foreign thread. A completion is a response of its
+ * own, so that one etcd_response_free() frees it with what it carries. */
 #include "base/clock.h"
 #include "base/error.h"
 #include "client/client.h"

@@ -1,8 +1,9 @@
 /* Who drives the loop, and what the driver does. See client.h.
  *
- * A lone thread that makes one blocking call after another is fastest when it drives the loop itself: no hand-over between threads. A crowd
- * is served best by one thread that moves bytes for all. So the I/O thread leaves its seat after a row of blocking calls that were
- * alone, and takes it back as soon as calls overlap, are asynchronous, or nobody has driven for PARK_TIME. */
+ * A lone thread that makes one blocking call after another is fastest when it drives the loop itself: no hand-over
+ * between threads. A crowd is served best by one thread that moves bytes for all. So the I/O thread leaves its seat
+ * after a row of blocking calls that were alone, and takes it back as soon as calls overlap, are asynchronous, or
+ * nobody has driven for PARK_TIME. */
 #include "client/client.h"
 
 #include "base/alloc.h"
@@ -10,8 +11,8 @@
 
 #include <assert.h>
 
-#define LONE_STREAK 8                /* lone calls in a row before the I/O thread leaves its seat */
-#define PARK_TIME (5 * ETCD__MS)     /* how long the seat may stay empty */
+#define LONE_STREAK 8            /* lone calls in a row before the I/O thread leaves its seat */
+#define PARK_TIME (5 * ETCD__MS) /* how long the seat may stay empty */
 
 static uintptr_t this_thread(void)
 {
@@ -23,7 +24,7 @@ bool etcd__client_in_callback(const etcd_client *client)
     return atomic_load_explicit(&client->dispatcher, memory_order_relaxed) == this_thread();
 }
 
-/* --- what the driver does ------------------------------------------------------------------------------------------ */
+/* --- what the driver does --------------------------------------------------------------------- */
 
 /* Moves what other threads asked for to the driver's side. */
 static void take_requests(etcd_client *client, etcd__list *submitted, etcd__list *to_cancel)
@@ -112,7 +113,7 @@ static void turn_for(etcd__user_call *call)
         etcd__loop_turn(client->io.loop, -1);
 }
 
-/* --- the seat ------------------------------------------------------------------------------------------------------ */
+/* --- the seat --------------------------------------------------------------------------------- */
 
 bool etcd__driver_notify(etcd_client *client)
 {
@@ -203,7 +204,7 @@ void etcd__driver_release(etcd_client *client)
     uv_mutex_unlock(&client->shared.lock);
 }
 
-/* --- the I/O thread ------------------------------------------------------------------------------------------------ */
+/* --- the I/O thread --------------------------------------------------------------------------- */
 
 /* Waits while another drives, or while lone callers come and go. Lock held. Returns whether to take the seat. */
 static bool io_thread_waits(etcd_client *client)

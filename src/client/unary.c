@@ -1,6 +1,7 @@
 /* The life of a user's call, from the arguments to the response. See unary.h and client.h.
  *
- * The caller's thread encodes before the submit and, in the blocking form, decodes after the end: the driver moves bytes. */
+ * The caller's thread encodes before the submit and, in the blocking form, decodes after the end: the driver moves
+ * bytes. */
 #include "client/unary.h"
 
 #include "base/alloc.h"
@@ -32,7 +33,7 @@ void etcd__user_call_free(etcd__user_call *call)
     etcd__free(call);
 }
 
-/* --- before ---------------------------------------------------------------------------------------------------------- */
+/* --- before ----------------------------------------------------------------------------------- */
 
 static int check_size(const etcd_client *client, size_t size, etcd_error *err)
 {
@@ -142,7 +143,7 @@ static int submit(etcd__user_call *call, etcd_cancel *cancel, etcd_error *err)
     return ETCD_OK;
 }
 
-/* --- after ----------------------------------------------------------------------------------------------------------- */
+/* --- after ------------------------------------------------------------------------------------ */
 
 /* Decodes the response of a call that succeeded. */
 static int decode(etcd__user_call *call, void **out, etcd_error *err)
@@ -204,10 +205,10 @@ void etcd__user_call_deliver(etcd__user_call *call)
     etcd__user_call_free(call);
 }
 
-/* --- the forms of a call ----------------------------------------------------------------------------------------------- */
+/* --- the forms of a call ---------------------------------------------------------------------- */
 
-int etcd__unary_call(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options, void **out,
-                   etcd_error *err)
+int etcd__unary_call(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options,
+                     void **out, etcd_error *err)
 {
     etcd_call_options call_options;
     etcd__user_call *call;
@@ -237,8 +238,8 @@ int etcd__unary_call(etcd_client *client, const etcd__unary *unary, const void *
     return rc;
 }
 
-int etcd__unary_start(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options, etcd__any_fn done,
-                    void *arg, etcd_call_id *id, etcd_error *err)
+int etcd__unary_start(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options,
+                      etcd__any_fn done, void *arg, etcd_call_id *id, etcd_error *err)
 {
     etcd__form form = done ? ETCD__FORM_CALLBACK : ETCD__FORM_QUEUE;
     etcd_call_options call_options;

@@ -1,4 +1,5 @@
-/* Calling a unary method: what the services are written with. One etcd__unary per method; every form of a call comes from it. */
+/* Calling a unary method: what the services are written with. One etcd__unary per method; every form of a call comes
+ * from it. */
 #ifndef ETCD__CLIENT_UNARY_H
 #define ETCD__CLIENT_UNARY_H
 
@@ -15,11 +16,13 @@ typedef struct etcd__unary {
     int32_t call_type; /* of etcd_call_type, for the completion queue */
     /* Calls the user's callback `done`, which has the type that belongs to the method. */
     void (*deliver)(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, void *arg);
-    /* Optional: turns the decoded response into what the user gets, within the same response. NULL when out of memory. */
+    /* Optional: turns the decoded response into what the user gets, within the same response. NULL when out of
+     * memory. */
     void *(*wrap)(void *response);
 } etcd__unary;
 
-/** Blocking call. `request` is a struct of the method's request type; `out` may be NULL, and is NULL after a failure. */
+/** Blocking call. `request` is a struct of the method's request type; `out` may be NULL, and is NULL after a
+ *  failure. */
 int etcd__unary_call(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options,
                      void **out, etcd_error *err);
 

@@ -68,8 +68,8 @@ int etcd_get(etcd_client *client, const char *key, size_t key_len, const etcd_ge
     return rc;
 }
 
-int etcd_get_async(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options, etcd_get_fn done, void *arg,
-                   etcd_call_id *id, etcd_error *err)
+int etcd_get_async(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options, etcd_get_fn done,
+                   void *arg, etcd_call_id *id, etcd_error *err)
 {
     etcd__range_request request;
     etcd__range_end end = {0};
@@ -126,8 +126,8 @@ int etcd_delete(etcd_client *client, const char *key, size_t key_len, const etcd
     return rc;
 }
 
-int etcd_delete_async(etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options, etcd_delete_fn done,
-                      void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_delete_async(etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options,
+                      etcd_delete_fn done, void *arg, etcd_call_id *id, etcd_error *err)
 {
     etcd__delete_range_request request;
     etcd__range_end end = {0};
@@ -168,8 +168,8 @@ int etcd_compact(etcd_client *client, int64_t revision, const etcd_compact_optio
     return rc;
 }
 
-int etcd_compact_async(etcd_client *client, int64_t revision, const etcd_compact_options *options, etcd_compact_fn done, void *arg,
-                       etcd_call_id *id, etcd_error *err)
+int etcd_compact_async(etcd_client *client, int64_t revision, const etcd_compact_options *options, etcd_compact_fn done,
+                       void *arg, etcd_call_id *id, etcd_error *err)
 {
     etcd__compaction_request request;
     const etcd_call_options *call;

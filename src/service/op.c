@@ -9,7 +9,7 @@
 #define OP_ARENA_FIRST 512
 #define OP_ARENA_LIMIT ((size_t)INT32_MAX)
 
-/* --- making ---------------------------------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 int etcd__op_copy(etcd__arena *arena, const etcd__request_op *op, const etcd__request_op **out, etcd_error *err)
 {
@@ -114,8 +114,8 @@ int etcd_op_get(const char *key, size_t key_len, const etcd_get_options *options
     return rc < 0 ? rc : give_op(op, etcd__op_make_get(op->arena, key, key_len, options, &op->request, err), out, err);
 }
 
-int etcd_op_put(const char *key, size_t key_len, const char *value, size_t value_len, const etcd_put_options *options, etcd_op **out,
-                etcd_error *err)
+int etcd_op_put(const char *key, size_t key_len, const char *value, size_t value_len, const etcd_put_options *options,
+                etcd_op **out, etcd_error *err)
 {
     etcd_op *op;
     int rc = begin_op(out, &op, err);
@@ -182,7 +182,7 @@ bool etcd_op_is_write(const etcd_op *op)
     return op != NULL && etcd__op_writes(op->request);
 }
 
-/* --- doing ----------------------------------------------------------------------------------------------------------- */
+/* --- doing ------------------------------------------------------------------------------------ */
 
 static void deliver(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, void *arg)
 {
@@ -279,8 +279,8 @@ int etcd_do(etcd_client *client, const etcd_op *op, const etcd_call_options *cal
     return rc;
 }
 
-int etcd_do_async(etcd_client *client, const etcd_op *op, const etcd_call_options *call, etcd_do_fn done, void *arg, etcd_call_id *id,
-                  etcd_error *err)
+int etcd_do_async(etcd_client *client, const etcd_op *op, const etcd_call_options *call, etcd_do_fn done, void *arg,
+                  etcd_call_id *id, etcd_error *err)
 {
     const void *request;
     const etcd__unary *unary = method_of(op, &request);

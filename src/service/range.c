@@ -1,7 +1,7 @@
 /* The range iterator: pages of a range, all as of the revision of the first. See <etcd3/kv.h>.
  *
- * The next page starts at the first key behind the last one seen: that key and a NUL byte. A page is taken off the range only when its
- * response has arrived, so a failed one can be asked for again. */
+ * The next page starts at the first key behind the last one seen: that key and a NUL byte. A page is taken off the
+ * range only when its response has arrived, so a failed one can be asked for again. */
 #include "base/alloc.h"
 #include "base/error.h"
 #include "client/client.h"
@@ -71,7 +71,8 @@ static const etcd__unary unary_page = {ETCD__RPC_KV_RANGE, true, ETCD_CALL_GET, 
 static int check_options(const etcd__range_request *request, etcd_error *err)
 {
     if (request->sort_order != ETCD_SORT_NONE || request->sort_target != ETCD_SORT_KEY)
-        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "a range iterator follows the order of the keys: do not set a sort or a pick");
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT,
+                               "a range iterator follows the order of the keys: do not set a sort or a pick");
     if (request->count_only)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "count_only has no pages: use etcd_get");
     return ETCD_OK;

@@ -36,7 +36,7 @@ void etcd__range_end_free(etcd__range_end *end)
     end->allocated = NULL;
 }
 
-/* --- keys and ranges --------------------------------------------------------------------------------------------------- */
+/* --- keys and ranges -------------------------------------------------------------------------- */
 
 /* What the options of get, delete and compare say of a range. */
 struct range_choice {
@@ -107,14 +107,17 @@ static int set_range(const char *key, size_t key_len, const struct range_choice 
     return ETCD_OK;
 }
 
-/* --- get --------------------------------------------------------------------------------------------------------------- */
+/* --- get -------------------------------------------------------------------------------------- */
 
 static const struct {
     int32_t target, order;
 } picks[] = {
-    [ETCD_PICK_FIRST_CREATE] = {ETCD_SORT_CREATE, ETCD_SORT_ASCEND}, [ETCD_PICK_LAST_CREATE] = {ETCD_SORT_CREATE, ETCD_SORT_DESCEND},
-    [ETCD_PICK_FIRST_KEY] = {ETCD_SORT_KEY, ETCD_SORT_ASCEND},       [ETCD_PICK_LAST_KEY] = {ETCD_SORT_KEY, ETCD_SORT_DESCEND},
-    [ETCD_PICK_FIRST_REV] = {ETCD_SORT_MOD, ETCD_SORT_ASCEND},       [ETCD_PICK_LAST_REV] = {ETCD_SORT_MOD, ETCD_SORT_DESCEND},
+    [ETCD_PICK_FIRST_CREATE] = {ETCD_SORT_CREATE, ETCD_SORT_ASCEND},
+    [ETCD_PICK_LAST_CREATE] = {ETCD_SORT_CREATE, ETCD_SORT_DESCEND},
+    [ETCD_PICK_FIRST_KEY] = {ETCD_SORT_KEY, ETCD_SORT_ASCEND},
+    [ETCD_PICK_LAST_KEY] = {ETCD_SORT_KEY, ETCD_SORT_DESCEND},
+    [ETCD_PICK_FIRST_REV] = {ETCD_SORT_MOD, ETCD_SORT_ASCEND},
+    [ETCD_PICK_LAST_REV] = {ETCD_SORT_MOD, ETCD_SORT_DESCEND},
 };
 
 static int apply_pick(etcd_get_options *o, etcd_error *err)
@@ -124,7 +127,8 @@ static int apply_pick(etcd_get_options *o, etcd_error *err)
     if (o->pick < 0 || o->pick > ETCD_PICK_LAST_REV)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "pick is %d: not one of etcd_get_pick", (int)o->pick);
     if (o->limit != 0 || o->sort_order != ETCD_SORT_NONE || o->sort_target != ETCD_SORT_KEY)
-        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "pick implies sort and limit: do not set sort_order, sort_target or limit");
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT,
+                               "pick implies sort and limit: do not set sort_order, sort_target or limit");
     if (o->range_end == NULL && !o->from_key)
         o->prefix = true;
     o->sort_target = picks[o->pick].target;
@@ -176,7 +180,7 @@ int etcd__request_get(const char *key, size_t key_len, const etcd_get_options *o
     return set_range(key, key_len, &choice, end, &request->key, &request->range_end, err);
 }
 
-/* --- put, delete, compare ---------------------------------------------------------------------------------------------- */
+/* --- put, delete, compare --------------------------------------------------------------------- */
 
 int etcd__request_put(const char *key, size_t key_len, const char *value, size_t value_len, const etcd_put_options *options,
                       etcd__put_request *request, const etcd_call_options **call, etcd_error *err)
@@ -261,7 +265,7 @@ int etcd__request_compare(const char *key, size_t key_len, const etcd_compare_op
     return set_range(key, key_len, &choice, end, &request->key, &request->range_end, err);
 }
 
-/* --- copies ------------------------------------------------------------------------------------------------------------ */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 int etcd__message_clone(const etcd__pb_message *type, const void *message, etcd__arena *arena, void *out, etcd_error *err)
 {
@@ -275,7 +279,8 @@ int etcd__message_clone(const etcd__pb_message *type, const void *message, etcd_
     etcd__pb_encode(type, message, encoded, len);
     rc = etcd__pb_decode(type, encoded, len, arena, copy, err);
     if (rc == ETCD_ERR_PROTOCOL) /* the only thing that can be wrong with our own bytes */
-        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "transactions are nested too deeply: at most %d", ETCD__PB_MAX_DEPTH / 2 - 2);
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "transactions are nested too deeply: at most %d",
+                               ETCD__PB_MAX_DEPTH / 2 - 2);
     if (rc == ETCD_OK)
         memcpy(out, &copy, sizeof copy);
     return rc;

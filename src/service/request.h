@@ -1,5 +1,5 @@
-/* From keys and options to request messages: what kv, txn and op share. Everything the Go client refuses or panics on, and what the
- * server would refuse for certain, is refused here with a text that says what to change. */
+/* From keys and options to request messages: what kv, txn and op share. Everything the Go client refuses or panics
+ * on, and what the server would refuse for certain, is refused here with a text that says what to change. */
 #ifndef ETCD__SERVICE_REQUEST_H
 #define ETCD__SERVICE_REQUEST_H
 
@@ -26,8 +26,8 @@ int etcd__request_delete(const char *key, size_t key_len, const etcd_delete_opti
 int etcd__request_compare(const char *key, size_t key_len, const etcd_compare_options *options, etcd__compare *request,
                           etcd__range_end *end, etcd_error *err);
 
-/** Stores a deep copy of a message, made in the arena, in `*(void **)out`. ETCD_ERR_NO_MEMORY; ETCD_ERR_ARGUMENT for transactions
- *  nested too deeply. */
+/** Stores a deep copy of a message, made in the arena, in `*(void **)out`. ETCD_ERR_NO_MEMORY; ETCD_ERR_ARGUMENT for
+ *  transactions nested too deeply. */
 int etcd__message_clone(const etcd__pb_message *type, const void *message, etcd__arena *arena, void *out, etcd_error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* The transaction builder. See <etcd3/txn.h>.
  *
- * Everything that is added is copied into the builder's arena as a message at once, so an argument needs to live only for its
- * call, and the first error is kept until the commit. */
+ * Everything that is added is copied into the builder's arena as a message at once, so an argument needs to live
+ * only for its call, and the first error is kept until the commit. */
 #include "base/error.h"
 #include "client/client.h"
 #include "client/options.h"
@@ -56,7 +56,7 @@ void etcd_txn_free(etcd_txn *txn)
     etcd__arena_free(txn->arena);
 }
 
-/* --- building -------------------------------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 
 /* Whether something may be added: there is a builder, and no error sticks to it. */
 static bool is_open(const etcd_txn *txn)
@@ -200,7 +200,7 @@ void etcd_txn_else(etcd_txn *txn)
     txn->in_else = true;
 }
 
-/* --- committing ------------------------------------------------------------------------------------------------------ */
+/* --- committing ------------------------------------------------------------------------------- */
 
 static void deliver(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, void *arg)
 {
