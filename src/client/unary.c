@@ -243,7 +243,7 @@ int etcd__unary_start(etcd_client *client, const etcd__unary *unary, const void 
 {
     etcd__form form = done ? ETCD__FORM_CALLBACK : ETCD__FORM_QUEUE;
     etcd_call_options call_options;
-    etcd__user_call *call;
+    etcd__user_call *call = NULL;
     bool wake;
     int rc = etcd__client_check(client, err);
 
