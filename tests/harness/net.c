@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -135,5 +136,17 @@ size_t etcd_test_open_fds(void)
     while (readdir(directory) != NULL)
         n++;
     (void)closedir(directory);
+    return n;
+}
+
+size_t etcd_test_inherited_fds(void)
+{
+    size_t n = 0;
+
+    for (int fd = 0; fd < 4096; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+
+        n += flags >= 0 && !(flags & FD_CLOEXEC);
+    }
     return n;
 }

@@ -29,4 +29,7 @@ int etcd_test_readable(int fd, int timeout_ms);
 /** Descriptors that this process has open. */
 size_t etcd_test_open_fds(void);
 
+/** How many of them a program started by exec would inherit. */
+size_t etcd_test_inherited_fds(void);
+
 #endif
