@@ -82,7 +82,10 @@ static void describe_wait(const etcd__call *call, char *text, size_t size)
 {
     const etcd__peer *peer = telling_peer(call);
 
-    if (call->connection != NULL)
+    if (call->connection != NULL && call->error != NULL && call->error->message[0] != '\0')
+        (void)snprintf(text, size, "waiting for the answer of %s to attempt %d; the one before, at %s: %s",
+                       call->connection->endpoint->text, (int)call->attempts, call->error->endpoint, call->error->message);
+    else if (call->connection != NULL)
         (void)snprintf(text, size, "waiting for the answer of %s", call->connection->endpoint->text);
     else if (call->error != NULL && call->error->message[0] != '\0')
         (void)snprintf(text, size, "after %d attempts, the last at %s: %s", (int)call->attempts, call->error->endpoint,
