@@ -172,8 +172,8 @@ static void wait_once(etcd__loop *loop, int64_t timeout_ns)
         if (deadline < loop->armed)
             arm(loop, deadline);
     }
+    loop->dirty = false; /* before: what handlers change while it runs, the kernel is not told yet */
     (void)uv_run(&loop->uv, mode);
-    loop->dirty = false;
     etcd__loop_awake(loop);
 }
 
