@@ -53,8 +53,8 @@ static int cancel_from_thread(etcd_client *client)
 
     if (etcd_cancel_new(&cancel, &err) < 0 || pthread_create(&thread, NULL, cancel_soon, cancel) != 0)
         return 0;
-    rc = etcd_put(client, ETCD_STR("key"), ETCD_STR("value"),
-                  ETCD_PUT(.call = ETCD_CALL(.timeout_ms = -1, .cancel = cancel)), NULL, &err);
+    rc = etcd_put(client, ETCD_STR("key"), ETCD_STR("value"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = -1, .cancel = cancel)),
+                  NULL, &err);
     pthread_join(thread, NULL);
     etcd_cancel_free(cancel);
     printf("canceled: %s: %s\n", etcd_error_name(rc), err.message);
@@ -70,8 +70,7 @@ static int cancel_by_number(etcd_client *client)
     etcd_error err;
     int rc;
 
-    if (etcd_get_async(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = -1)), NULL, NULL, &id,
-                       &err) < 0 ||
+    if (etcd_get_async(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = -1)), NULL, NULL, &id, &err) < 0 ||
         etcd_call_cancel(client, id) < 0 || etcd_client_next_completion(client, -1, &end, &err) < 0)
         return 0;
     rc = end->code;

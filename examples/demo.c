@@ -73,8 +73,7 @@ static void swap_color(etcd_client *client, int64_t seen_revision, const char *v
     etcd_txn_response *resp;
     etcd_error err;
 
-    printf("\nCompare and swap: demo/color becomes \"%s\" if it is still that of revision %" PRId64 "\n", value,
-           seen_revision);
+    printf("\nCompare and swap: demo/color becomes \"%s\" if it is still that of revision %" PRId64 "\n", value, seen_revision);
     etcd_txn_if_mod_revision(txn, ETCD_STR("demo/color"), ETCD_CMP_EQUAL, seen_revision);
     etcd_txn_put(txn, ETCD_STR("demo/color"), ETCD_STR(value), NULL);
     etcd_txn_else(txn);
@@ -84,8 +83,7 @@ static void swap_color(etcd_client *client, int64_t seen_revision, const char *v
     if (resp->succeeded) {
         printf("     it was: swapped -> revision %" PRId64 "\n", resp->header.revision);
     } else {
-        printf("     it was not: nothing changed (the store is at revision %" PRId64 "); there is now\n",
-               resp->header.revision);
+        printf("     it was not: nothing changed (the store is at revision %" PRId64 "); there is now\n", resp->header.revision);
         for (size_t i = 0; i < resp->responses[0]->get->n_kvs; i++)
             print_kv(&resp->responses[0]->get->kvs[i]);
     }

@@ -39,8 +39,7 @@ int main(void)
     if (etcd_get(client, ETCD_STR("errors/key"), ETCD_GET(.revision = 1000000000), NULL, &err) == ETCD_ERR_FUTURE_REV)
         explain("Codes are for switch statements and ==:", &err);
 
-    if (etcd_put(nobody, ETCD_STR("errors/key"), ETCD_STR("x"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 300)), NULL,
-                 &err) < 0)
+    if (etcd_put(nobody, ETCD_STR("errors/key"), ETCD_STR("x"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 300)), NULL, &err) < 0)
         explain("Nobody listens there; a deadline's message says what the connection was doing:", &err);
 
     etcd_client_free(nobody);

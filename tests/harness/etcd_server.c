@@ -29,7 +29,7 @@
 #define ARGS_MAX 64
 #define START_TIMEOUT_MS 30000
 #define PORT_LOW 10000
-#define PORT_HIGH 32768 /* Linux gives ports from here on to outgoing connections */
+#define PORT_HIGH 32768        /* Linux gives ports from here on to outgoing connections */
 #define WAL_BYTES (256u << 20) /* what a member may preallocate */
 
 extern char **environ;
@@ -182,8 +182,8 @@ static void run_member(const struct etcd_server *server, int member, char **envi
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && chdir(server->directory) == 0 &&
-        dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && chdir(server->directory) == 0 && dup2(null, 0) == 0 &&
+        dup2(out, 1) == 1 && dup2(out, 2) == 2)
         execvpe(server->binary, args, environment);
     _exit(127);
 }

@@ -1,0 +1,248 @@
+/* See real.h. */
+#include "real.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct etcd_server *shared;
+
+static void stop_shared(void)
+{
+    etcd_server_stop(shared);
+    shared = NULL;
+}
+
+struct etcd_server *real_server(void)
+{
+    if (shared == NULL) {
+        shared = etcd_server_start(NULL);
+        if (shared == NULL)
+            fail_msg("etcd did not start");
+        atexit(stop_shared);
+    }
+    return shared;
+}
+
+etcd_client *real_client_with(const etcd_client_options *options)
+{
+    etcd_client_options with = *options;
+    etcd_client *client;
+    etcd_error err;
+
+    if (with.endpoints == NULL)
+        with.endpoints = etcd_server_endpoints(real_server());
+    assert_ok(etcd_client_new(&with, &client, &err), &err);
+    assert_non_null(client);
+    return client;
+}
+
+etcd_client *real_client(void)
+{
+    etcd_client *client = real_client_with(ETCD_CLIENT());
+    etcd_error err;
+
+    assert_ok(etcd_delete(client, "", 0, ETCD_DELETE(.prefix = true), NULL, &err), &err);
+    return client;
+}
+
+int64_t real_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void real_sleep_ms(int64_t ms)
+{
+    struct timespec wait = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    nanosleep(&wait, NULL);
+}
+
+int64_t real_slowdown(void)
+{
+    const char *text = getenv("ETCD3_TEST_SLOWDOWN");
+    int64_t slowdown = text != NULL ? strtoll(text, NULL, 10) : 1;
+
+    return slowdown > 0 ? slowdown : 1;
+}
+
+void real_assert_code(int rc, int code, const etcd_error *err, const char *text, const char *file, int line)
+{
+    if (rc != code || err->code != code) {
+        print_error("%s:%d: %s (%d, in err %d) instead of %s: \"%s\"\n", file, line, etcd_error_name(rc), rc, (int)err->code,
+                    etcd_error_name(code), err->message);
+        _fail(file, line);
+    }
+    if ((code == ETCD_OK) != (err->message[0] == '\0')) {
+        print_error("%s:%d: %s comes with the text \"%s\"\n", file, line, etcd_error_name(rc), err->message);
+        _fail(file, line);
+    }
+    if (text != NULL && strstr(err->message, text) == NULL) {
+        print_error("%s:%d: the text lacks \"%s\": \"%s\"\n", file, line, text, err->message);
+        _fail(file, line);
+    }
+}
+
+void real_assert_bytes(etcd_bytes bytes, const char *text, size_t len, const char *file, int line)
+{
+    if (bytes.data != NULL && bytes.len == len && memcmp(bytes.data, text, len) == 0 && bytes.data[len] == '\0')
+        return;
+    print_error("%s:%d: %zu bytes \"%s\" instead of %zu bytes \"%s\"\n", file, line, bytes.len,
+                bytes.data != NULL ? bytes.data : "(null)", len, text);
+    _fail(file, line);
+}
+
+int64_t real_put_lease(etcd_client *client, const char *key, const char *value, int64_t lease)
+{
+    etcd_put_response *put;
+    etcd_error err;
+    int64_t revision;
+
+    assert_ok(etcd_put(client, ETCD_STR(key), ETCD_STR(value), ETCD_PUT(.lease = lease), &put, &err), &err);
+    revision = put->header.revision;
+    etcd_response_free(put);
+    return revision;
+}
+
+int64_t real_put(etcd_client *client, const char *key, const char *value)
+{
+    return real_put_lease(client, key, value, 0);
+}
+
+int64_t real_delete(etcd_client *client, const char *key)
+{
+    etcd_delete_response *del;
+    etcd_error err;
+    int64_t revision;
+
+    assert_ok(etcd_delete(client, ETCD_STR(key), NULL, &del, &err), &err);
+    revision = del->header.revision;
+    etcd_response_free(del);
+    return revision;
+}
+
+etcd_get_response *real_get(etcd_client *client, const char *key, const etcd_get_options *options)
+{
+    etcd_get_response *get;
+    etcd_error err;
+
+    assert_ok(etcd_get(client, ETCD_STR(key), options, &get, &err), &err);
+    assert_non_null(get);
+    return get;
+}
+
+void real_assert_keys(etcd_get_response *response, const char *keys, const char *file, int line)
+{
+    char found[1024] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < response->n_kvs; i++)
+        used += (size_t)snprintf(found + used, sizeof found - used, "%s%s", i > 0 ? " " : "", response->kvs[i].key.data);
+    if (strcmp(found, keys) != 0) {
+        print_error("%s:%d: keys \"%s\" instead of \"%s\"\n", file, line, found, keys);
+        _fail(file, line);
+    }
+    etcd_response_free(response);
+}
+
+void real_grant(int64_t lease, int ttl_s)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    char body[128], request[512], answer[2048];
+    const char *port = strrchr(etcd_server_endpoint(real_server(), 0), ':') + 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    size_t len = 0;
+    ssize_t n;
+
+    address.sin_port = htons((uint16_t)strtol(port, NULL, 10));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    snprintf(body, sizeof body, "{\"ID\":\"%" PRId64 "\",\"TTL\":\"%d\"}", lease, ttl_s);
+    snprintf(request, sizeof request, "POST /v3/lease/grant HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    while ((n = recv(fd, answer + len, sizeof answer - 1 - len, 0)) > 0)
+        len += (size_t)n;
+    close(fd);
+    answer[len] = '\0';
+    if (strstr(answer, " 200 ") == NULL)
+        fail_msg("lease grant: %s", answer);
+}
+
+void real_end(struct real_ending *ending, void *response, const etcd_error *err)
+{
+    pthread_mutex_lock(&ending->lock);
+    ending->times++;
+    ending->response = response;
+    ending->code = err != NULL ? err->code : ETCD_OK;
+    ending->flags = err != NULL ? err->flags : 0;
+    snprintf(ending->message, sizeof ending->message, "%s", err != NULL ? err->message : "");
+    pthread_cond_broadcast(&ending->changed);
+    pthread_mutex_unlock(&ending->lock);
+}
+
+void real_on_get(etcd_client *client, etcd_get_response *response, const etcd_error *err, void *arg)
+{
+    (void)client;
+    real_end(arg, response, err);
+}
+
+void real_on_put(etcd_client *client, etcd_put_response *response, const etcd_error *err, void *arg)
+{
+    (void)client;
+    real_end(arg, response, err);
+}
+
+int real_times_ended(struct real_ending *ending)
+{
+    int times;
+
+    pthread_mutex_lock(&ending->lock);
+    times = ending->times;
+    pthread_mutex_unlock(&ending->lock);
+    return times;
+}
+
+void real_await(struct real_ending *ending)
+{
+    pthread_mutex_lock(&ending->lock);
+    while (ending->times == 0)
+        pthread_cond_wait(&ending->changed, &ending->lock);
+    pthread_mutex_unlock(&ending->lock);
+}
+
+void real_poll_until(etcd_client *client, struct real_ending *ending)
+{
+    while (real_times_ended(ending) == 0) {
+        struct pollfd fd = {.fd = etcd_client_fd(client), .events = POLLIN};
+        etcd_error err;
+
+        assert_true(fd.fd >= 0);
+        assert_true(poll(&fd, 1, (int)etcd_client_timeout_ms(client)) >= 0);
+        assert_ok(etcd_client_process(client, 0, &err), &err);
+    }
+}
+
+etcd_client *real_hanging_client(const etcd_client_options *options)
+{
+    etcd_client *client = real_client_with(options);
+
+    real_put(client, "key", "value");
+    etcd_server_signal(real_server(), 0, SIGSTOP);
+    return client;
+}
+
+void real_resume(void)
+{
+    etcd_server_signal(real_server(), 0, SIGCONT);
+    assert_int_equal(etcd_server_await_healthy(real_server(), 0, 10000), 0);
+}
