@@ -1,9 +1,9 @@
 /* Real etcd servers for tests: a private cluster of one or more members, whose members can be stopped, frozen and started again.
  *
  * The binary is $ETCD3_TEST_ETCD, else the etcd in $PATH. Ports are free ones of the loopback outside the range that the system
- * gives to outgoing connections, so that nobody takes the port of a member that is down. Nothing outlives the test process, however
- * it ends: members die with it, and a helper process removes the directories. (Members also die with the thread that started
- * them: start them on the main thread.)
+ * gives to outgoing connections, so that nobody takes the port of a member that is down. Nothing outlives the test process,
+ * however it ends: members die with it, and a helper process removes the directories. (Members also die with the thread that
+ * started them: start them on the main thread.)
  *
  * Functions that fail say why on stderr. Not thread-safe, but for the getters. */
 #ifndef ETCD3_TESTS_ETCD_SERVER_H
@@ -24,7 +24,7 @@ struct etcd_server_options {
     bool unix_socket;         /* listen on a unix socket besides: see etcd_server_unix_endpoint() */
     const char *cert_file;    /* with key_file: clients come over TLS, and endpoints are "https://..." */
     const char *key_file;
-    const char *ca_file;      /* clients must show a certificate of this CA */
+    const char *ca_file; /* clients must show a certificate of this CA */
 };
 
 /** Starts a cluster and waits until every member is healthy. `options` may be NULL. NULL after a failure. */
@@ -33,7 +33,8 @@ struct etcd_server *etcd_server_start(const struct etcd_server_options *options)
 /** Kills all members and removes all files. NULL is allowed. */
 void etcd_server_stop(struct etcd_server *server);
 
-/** All endpoints, comma-separated, and those of single members: "http://127.0.0.1:port", "unix:///path". They live as long as the server. */
+/** All endpoints, comma-separated, and those of single members: "http://127.0.0.1:port", "unix:///path". They live as long as the
+ * server. */
 const char *etcd_server_endpoints(const struct etcd_server *server);
 const char *etcd_server_endpoint(const struct etcd_server *server, int member);
 const char *etcd_server_unix_endpoint(const struct etcd_server *server, int member);
