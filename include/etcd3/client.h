@@ -52,6 +52,14 @@ typedef struct etcd_client_options {
     bool require_leader;          /**< every call fails fast on a member without leader */
     int64_t max_send_bytes;       /**< largest request; default 2 MiB (2,097,152) */
     int64_t max_recv_bytes;       /**< largest response; default 2,147,483,647 */
+    const char *username;         /**< with password: the client authenticates itself, and again when its token
+                                       expires */
+    const char *password;
+    const char *token;            /**< a token of the program's (JWT) instead; excludes the others */
+    const char *(*token_fn)(void *arg); /**< a source of such tokens: called when the first or a new one is needed, on the
+                                             driving thread; must not block. The string is copied; NULL: there is none */
+    void *token_arg;
+    bool allow_plain_auth;        /**< send password and token over plain http also to other hosts */
     const char *user_agent;       /**< put before the library's own */
     void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log; may be called from any driving
                                                                     thread */
@@ -67,6 +75,7 @@ typedef struct etcd_call_options {
     bool require_leader;  /**< fail with ETCD_ERR_NO_LEADER when the member that answers has no leader */
     const char *endpoint; /**< the one endpoint to send to, also one that is not of the client's list; NULL: any of
                                those */
+    const char *traceparent; /**< W3C Trace Context to pass on to the server in the header of that name; NULL: none */
     bool no_retry;        /**< a read is not repeated either; a call that the server provably never saw still is */
 } etcd_call_options;
 
@@ -110,14 +119,54 @@ ETCD_EXPORT void etcd_cancel_trigger(etcd_cancel *cancel);
 /** NULL is allowed. Since 0.1. */
 ETCD_EXPORT void etcd_cancel_free(etcd_cancel *cancel);
 
-/** Kinds of etcd_completion.response. */
+/** Kinds of etcd_completion.response: ETCD_CALL_<NAME> stands for an etcd_<name>_response unless said otherwise. */
 enum etcd_call_type {
     ETCD_CALL_GET = 1,   /**< etcd_get_response */
     ETCD_CALL_PUT = 2,   /**< etcd_put_response */
     ETCD_CALL_DELETE = 3, /**< etcd_delete_response */
     ETCD_CALL_TXN = 4,   /**< etcd_txn_response */
     ETCD_CALL_COMPACT = 5, /**< etcd_compact_response */
-    ETCD_CALL_DO = 6     /**< etcd_op_response */
+    ETCD_CALL_DO = 6,    /**< etcd_op_response */
+    ETCD_CALL_LEASE_GRANT = 7, /**< etcd_lease_grant_response */
+    ETCD_CALL_LEASE_REVOKE = 8,
+    ETCD_CALL_LEASE_TIME_TO_LIVE = 9,
+    ETCD_CALL_LEASE_LIST = 10,
+    ETCD_CALL_MEMBER_LIST = 11,
+    ETCD_CALL_MEMBER_ADD = 12,
+    ETCD_CALL_MEMBER_REMOVE = 13,
+    ETCD_CALL_MEMBER_UPDATE = 14,
+    ETCD_CALL_MEMBER_PROMOTE = 15,
+    ETCD_CALL_AUTH_ENABLE = 16,
+    ETCD_CALL_AUTH_DISABLE = 17,
+    ETCD_CALL_AUTH_STATUS = 18,
+    ETCD_CALL_USER_ADD = 19,
+    ETCD_CALL_USER_DELETE = 20,
+    ETCD_CALL_USER_CHANGE_PASSWORD = 21,
+    ETCD_CALL_USER_GRANT_ROLE = 22,
+    ETCD_CALL_USER_REVOKE_ROLE = 23,
+    ETCD_CALL_USER_GET = 24,
+    ETCD_CALL_USER_LIST = 25,
+    ETCD_CALL_ROLE_ADD = 26,
+    ETCD_CALL_ROLE_DELETE = 27,
+    ETCD_CALL_ROLE_GET = 28,
+    ETCD_CALL_ROLE_LIST = 29,
+    ETCD_CALL_ROLE_GRANT_PERMISSION = 30,
+    ETCD_CALL_ROLE_REVOKE_PERMISSION = 31,
+    ETCD_CALL_ALARM_LIST = 32, /**< etcd_alarm_response */
+    ETCD_CALL_ALARM_DISARM = 33, /**< etcd_alarm_response */
+    ETCD_CALL_DEFRAGMENT = 34,
+    ETCD_CALL_STATUS = 35,
+    ETCD_CALL_HASH_KV = 36,
+    ETCD_CALL_HASH = 37,
+    ETCD_CALL_MOVE_LEADER = 38,
+    ETCD_CALL_DOWNGRADE = 39,
+    ETCD_CALL_LOCK = 40,
+    ETCD_CALL_UNLOCK = 41,
+    ETCD_CALL_CAMPAIGN = 42,
+    ETCD_CALL_PROCLAIM = 43,
+    ETCD_CALL_LEADER = 44,
+    ETCD_CALL_RESIGN = 45,
+    ETCD_CALL_HEALTH_CHECK = 46
 };
 
 /** The end of a call that was started without a callback. */

@@ -27,6 +27,8 @@ struct etcd__call {
     bool require_leader;
     bool no_retry;
     bool serializable;    /* any member serves it alone: does not need the leader */
+    bool without_token;   /* the Authenticate call itself */
+    const char *traceparent; /* W3C Trace Context, for the header of that name, or NULL. Must live until on_done */
     const char *endpoint; /* the one that must serve it; NULL: any. Must live until on_done */
     void (*on_done)(etcd__call *call); /* exactly once; the call is the owner's again */
 
@@ -48,6 +50,8 @@ struct etcd__call {
     etcd__timer timer; /* the deadline, or before it the end of a wait between attempts */
     int64_t retry_at;  /* 0 when not waiting between attempts */
     int32_t attempts;
+    int32_t renewals;      /* of the token */
+    uint64_t token_number; /* of the token that the last attempt carried */
 };
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "channel/auth.h"
 #include "channel/outcome.h"
 
 #include <assert.h>
@@ -16,6 +17,7 @@
 
 #define RETRY_JITTER 0.10
 #define API_VERSION "3.7"
+#define MAX_RENEWALS 3 /* of the token, for one call */
 
 struct etcd__channel {
     etcd__channel_config config;
@@ -23,7 +25,9 @@ struct etcd__channel {
     etcd__peers peers;
     etcd__list waiting; /* calls that any peer may serve */
     etcd__list pinned;  /* calls that wait for the peer they name */
+    etcd__list gated;   /* calls that wait for a token */
     etcd__list active;
+    etcd__auth *auth; /* NULL: no tokens */
     etcd__task pump;
     etcd__random random;
     bool closed;
@@ -158,11 +162,23 @@ static void arm_timer(etcd__call *call)
         etcd__loop_timer_start(call->channel->loop, &call->timer, when);
 }
 
+static bool needs_token(const etcd__call *call)
+{
+    const etcd__channel *channel = call->channel;
+
+    return channel->auth != NULL && !call->without_token && !etcd__auth_settled(channel->auth);
+}
+
 static void queue_attempt(etcd__call *call)
 {
     etcd__channel *channel = call->channel;
 
     etcd__list_remove(&call->node);
+    if (needs_token(call)) {
+        etcd__list_push_back(&channel->gated, &call->node);
+        etcd__auth_want(channel->auth);
+        return;
+    }
     etcd__list_push_back(call->peer ? &channel->pinned : &channel->waiting, &call->node);
     etcd__loop_defer(channel->loop, &channel->pump);
 }
@@ -216,6 +232,18 @@ static bool may_go_on(const etcd__call *call, etcd__verdict verdict)
     return false;
 }
 
+/* The server refused the call's token, before it did anything. Whether the call goes on with another. */
+static bool renews_token(etcd__call *call, int code)
+{
+    etcd__channel *channel = call->channel;
+
+    if (channel->auth == NULL || call->without_token || channel->closed || !etcd__auth_is_refusal(code) ||
+        call->renewals >= MAX_RENEWALS)
+        return false;
+    call->renewals++;
+    return etcd__auth_refused(channel->auth, call->token_number);
+}
+
 static void on_message(etcd__grpc_call *grpc, uint8_t *data, size_t len)
 {
     etcd__call *call = ETCD__CONTAINER_OF(grpc, etcd__call, grpc);
@@ -252,23 +280,52 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
     code = err->code;
     if (etcd__outcome_blames_peer(code))
         etcd__peer_avoid(call->served_by);
-    if (may_go_on(call, verdict))
+    if (renews_token(call, code)) {
+        call->connection = NULL;
+        queue_attempt(call);
+    } else if (may_go_on(call, verdict)) {
         attempt_again(call);
-    else
+    } else {
         finish(call, code);
+    }
 }
 
 static const etcd__grpc_call_events grpc_events = {on_message, on_end, NULL};
 
-#define HEADER(name, value) \
-    { \
-        name, sizeof(name) - 1, value, sizeof(value) - 1, false, false \
+static etcd__h2_header header(const char *name, const char *value, size_t value_len)
+{
+    return (etcd__h2_header){.name = name, .name_len = strlen(name), .value = value, .value_len = value_len};
+}
+
+#define MAX_HEADERS 4
+
+/* The metadata of a call. Returns the number of headers. */
+static size_t fill_metadata(etcd__call *call, etcd__h2_header headers[MAX_HEADERS])
+{
+    const char *token;
+    size_t n = 0, len;
+
+    headers[n++] = header("client-api-version", API_VERSION, sizeof API_VERSION - 1);
+    if (call->require_leader)
+        headers[n++] = header("hasleader", "true", 4);
+    if (call->traceparent != NULL) {
+        headers[n] = header("traceparent", call->traceparent, strlen(call->traceparent));
+        headers[n++].varying = true;
     }
-static const etcd__h2_header metadata[] = {HEADER("client-api-version", API_VERSION), HEADER("hasleader", "true")};
+    if (call->channel->auth == NULL || call->without_token)
+        return n;
+    token = etcd__auth_token(call->channel->auth, &len, &call->token_number);
+    if (len > 0) {
+        headers[n] = header("token", token, len);
+        headers[n++].never_index = true;
+    }
+    return n;
+}
 
 static void start_attempt(etcd__call *call, etcd__peer *peer)
 {
     etcd__channel *channel = call->channel;
+    etcd__h2_header headers[MAX_HEADERS];
     etcd__grpc_request request = {
         .path = call->method->path,
         .path_len = call->method->path_len,
@@ -277,8 +334,8 @@ static void start_attempt(etcd__call *call, etcd__peer *peer)
         .scheme = peer->endpoint.tls ? "https" : "http",
         .user_agent = channel->config.user_agent,
         .timeout_ns = call->deadline == ETCD__NEVER ? -1 : call->deadline - etcd__clock_monotonic(),
-        .metadata = metadata,
-        .n_metadata = call->require_leader ? 2 : 1,
+        .metadata = headers,
+        .n_metadata = fill_metadata(call, headers),
         .body = call->body,
         .body_len = call->body_len,
         .half_close = true,
@@ -353,6 +410,38 @@ static void on_usable(void *arg)
         etcd__loop_defer(channel->loop, &channel->pump);
 }
 
+static void fail_gated(etcd__channel *channel, const etcd_error *err)
+{
+    etcd__list *node;
+
+    while ((node = etcd__list_pop_front(&channel->gated)) != NULL) {
+        etcd__call *call = ETCD__CONTAINER_OF(node, etcd__call, node);
+
+        if (error_of(call) != NULL)
+            *call->error = *err;
+        finish(call, err->code);
+    }
+}
+
+/* A token was got, or could not be got. */
+static void on_settled(void *arg, const etcd_error *err)
+{
+    etcd__channel *channel = arg;
+    etcd__list *node;
+
+    if (err != NULL && (err->flags & ETCD_ERROR_RETRYABLE) && !channel->closed) {
+        if (!etcd__list_empty(&channel->gated))
+            etcd__auth_want(channel->auth); /* until their deadlines */
+        return;
+    }
+    if (err != NULL) {
+        fail_gated(channel, err);
+        return;
+    }
+    while ((node = etcd__list_pop_front(&channel->gated)) != NULL)
+        queue_attempt(ETCD__CONTAINER_OF(node, etcd__call, node));
+}
+
 static void on_state(void *arg)
 {
     (void)arg;
@@ -391,7 +480,7 @@ void etcd__channel_start(etcd__channel *channel, etcd__call *call)
         return;
     arm_timer(call);
     peer = etcd__list_empty(call->peer ? &channel->pinned : &channel->waiting) ? pick_for(channel, call) : NULL;
-    if (peer != NULL)
+    if (peer != NULL && !needs_token(call))
         start_attempt(call, peer);
     else
         queue_attempt(call);
@@ -427,13 +516,17 @@ int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, cons
     channel->loop = loop;
     etcd__list_init(&channel->waiting);
     etcd__list_init(&channel->pinned);
+    etcd__list_init(&channel->gated);
     etcd__list_init(&channel->active);
     etcd__list_init(&channel->pump.node);
     channel->pump.fn = pump;
     channel->pump.arg = channel;
     etcd__random_init(&channel->random);
     etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, channel);
-    rc = etcd__peers_set(&channel->peers, endpoints, err);
+    rc = etcd__auth_new(&config->auth, channel, loop, on_settled, channel, &channel->auth, err);
+    memset(&channel->config.auth, 0, sizeof channel->config.auth); /* the strings are the caller's */
+    if (rc == ETCD_OK)
+        rc = etcd__peers_set(&channel->peers, endpoints, err);
     if (rc < 0) {
         etcd__channel_free(channel);
         return rc;
@@ -451,6 +544,7 @@ static void end_all(etcd__list *calls)
 void etcd__channel_close(etcd__channel *channel, bool politely)
 {
     channel->closed = true;
+    end_all(&channel->gated);
     end_all(&channel->waiting);
     end_all(&channel->pinned);
     end_all(&channel->active);
@@ -463,5 +557,6 @@ void etcd__channel_free(etcd__channel *channel)
     if (channel == NULL)
         return;
     etcd__channel_close(channel, false);
+    etcd__auth_free(channel->auth);
     etcd__free(channel);
 }

@@ -6,12 +6,14 @@
 #ifndef ETCD__CHANNEL_CHANNEL_H
 #define ETCD__CHANNEL_CHANNEL_H
 
+#include "channel/auth.h"
 #include "channel/call.h"
 #include "channel/peers.h"
 
 typedef struct etcd__channel etcd__channel;
 
 typedef struct etcd__channel_config {
+    etcd__auth_config auth;
     etcd__peer_config peer;
     int64_t retry_wait; /* ns between attempts of a call, +-10 % */
     int32_t max_attempts;

@@ -7,6 +7,7 @@
 #include "net/socket.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -379,4 +380,18 @@ void etcd__endpoint_list_free(etcd__endpoint *list, size_t n)
     for (size_t i = 0; list != NULL && i < n; i++)
         etcd__endpoint_free(&list[i]);
     etcd__free(list);
+}
+
+bool etcd__endpoint_is_local(const etcd__endpoint *endpoint)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (endpoint->target.kind == ETCD__TARGET_UNIX)
+        return true;
+    if (inet_pton(AF_INET, endpoint->target.host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (inet_pton(AF_INET6, endpoint->target.host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcasecmp(endpoint->target.host, "localhost") == 0;
 }

@@ -44,4 +44,7 @@ int etcd__endpoint_list_parse(const char *text, size_t len, etcd__endpoint **out
 
 void etcd__endpoint_list_free(etcd__endpoint *list, size_t n);
 
+/** Whether what is sent there stays on this host: a unix socket, a loopback address, or "localhost". */
+bool etcd__endpoint_is_local(const etcd__endpoint *endpoint);
+
 #endif

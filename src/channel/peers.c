@@ -90,10 +90,23 @@ static int decide_tls(etcd__endpoint *endpoint, etcd_error *err)
                            endpoint->text);
 }
 
+/* P13: a token must not cross a network in the clear. */
+static int check_secrecy(const etcd__peers *peers, const etcd__endpoint *endpoint, etcd_error *err)
+{
+    if (!peers->config->sends_secrets || endpoint->tls || etcd__endpoint_is_local(endpoint))
+        return ETCD_OK;
+    return etcd__error_set(err, ETCD_ERR_ARGUMENT,
+                           "endpoint \"%s\": passwords and tokens are not sent over plain http to another host: use https, "
+                           "or set allow_plain_auth",
+                           endpoint->text);
+}
+
 static int make_peer(etcd__peers *peers, etcd__endpoint *endpoint, etcd__peer **out, etcd_error *err)
 {
     int rc = decide_tls(endpoint, err);
 
+    if (rc == ETCD_OK)
+        rc = check_secrecy(peers, endpoint, err);
     if (rc < 0)
         return rc;
     *out = etcd__peer_new(endpoint, peers->loop, peers->config, peers->random, &events, peers);

@@ -96,6 +96,17 @@ static int check_options(const etcd_client_options *o, etcd_error *err)
     return ETCD_OK;
 }
 
+static int check_auth(const etcd_client_options *o, etcd_error *err)
+{
+    if ((o->username != NULL) != (o->password != NULL))
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "username and password go together: only %s is set",
+                               o->username ? "username" : "password");
+    if ((o->username != NULL) + (o->token != NULL) + (o->token_fn != NULL) > 1)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT,
+                               "Username/Password and Token configurations are mutually exclusive");
+    return ETCD_OK;
+}
+
 static char *make_user_agent(const char *prefix)
 {
     const char *own = "libetcd3/" VERSION;
@@ -124,11 +135,13 @@ static int64_t ping_interval(int64_t ms)
 static int open_channel(etcd_client *client, const etcd_client_options *o, etcd_error *err)
 {
     const etcd__channel_config config = {
+        .auth = {o->username, o->password, o->token, o->token_fn, o->token_arg},
         .peer = {.connection = {.connect_timeout = or_default(o->connect_timeout_ms, DEFAULT_CONNECT_TIMEOUT_MS) * ETCD__MS,
                                 .ping_interval = ping_interval(o->ping_interval_ms),
                                 .ping_timeout = or_default(o->ping_timeout_ms, DEFAULT_PING_TIMEOUT_MS) * ETCD__MS},
                  .backoff_base = or_default(o->backoff_base_ms, DEFAULT_BACKOFF_BASE_MS) * ETCD__MS,
                  .backoff_max = or_default(o->backoff_max_ms, DEFAULT_BACKOFF_MAX_MS) * ETCD__MS,
+                 .sends_secrets = (o->username || o->token || o->token_fn) && !o->allow_plain_auth,
                  .log = {o->log_fn, o->log_arg, o->log_level ? o->log_level : ETCD_LOG_INFO}},
         .retry_wait = or_default(o->retry_wait_ms, DEFAULT_RETRY_WAIT_MS) * ETCD__MS,
         .max_attempts = (int32_t)or_default(o->max_attempts, DEFAULT_MAX_ATTEMPTS),
@@ -234,6 +247,8 @@ int etcd_client_new(const etcd_client_options *given, etcd_client **out, etcd_er
     rc = etcd__options_load(&options, sizeof options, given, "etcd_client_options", err);
     if (rc == ETCD_OK)
         rc = check_options(&options, err);
+    if (rc == ETCD_OK)
+        rc = check_auth(&options, err);
     if (rc < 0)
         return rc;
     client = etcd__calloc(1, sizeof *client);

@@ -45,7 +45,7 @@ typedef struct etcd__user_call {
     struct etcd__completion *completion; /* reserved, so that the end cannot get lost */
     /* blocking form */
     uv_sem_t ended;     /* posted when the call was delivered: its caller may wait here when another thread drives */
-    uint8_t request[];  /* length-prefixed; behind it the endpoint that the call names */
+    uint8_t request[];  /* length-prefixed; behind it endpoint and traceparent */
 } etcd__user_call;
 
 struct etcd_client {

@@ -57,12 +57,13 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
     const etcd__rpc_method *method = &etcd__rpc_methods[unary->rpc];
     size_t size = etcd__pb_encoded_size(method->request, request);
     size_t endpoint_size = options->endpoint ? strlen(options->endpoint) + 1 : 0;
+    size_t trace_size = options->traceparent ? strlen(options->traceparent) + 1 : 0;
     etcd__user_call *call;
     int rc = check_size(client, size, err);
 
     if (rc < 0)
         return rc;
-    call = etcd__malloc(sizeof *call + ETCD__GRPC_PREFIX + size + endpoint_size);
+    call = etcd__malloc(sizeof *call + ETCD__GRPC_PREFIX + size + endpoint_size + trace_size);
     if (call == NULL)
         return etcd__error_no_memory(err);
     memset(call, 0, sizeof *call);
@@ -85,6 +86,8 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
     call->call.deadline = deadline_of(client, options);
     call->call.require_leader = options->require_leader || client->require_leader;
     call->call.no_retry = options->no_retry;
+    if (trace_size > 0)
+        call->call.traceparent = memcpy(call->request + ETCD__GRPC_PREFIX + size + endpoint_size, options->traceparent, trace_size);
     if (endpoint_size > 0)
         call->call.endpoint = memcpy(call->request + ETCD__GRPC_PREFIX + size, options->endpoint, endpoint_size);
     call->call.on_done = on_done;
