@@ -499,6 +499,35 @@ static void response_of_malformed_bytes_frees_them(void **state)
     assert_int_equal(etcd_test_alloc_live(), 0);
 }
 
+static int wrap_and_free(void *arg)
+{
+    etcd_put_response *put = etcd__response_new(sizeof *put);
+    etcd_op_response *op;
+
+    (void)arg;
+    if (put == NULL)
+        return ETCD_ERR_NO_MEMORY;
+    assert_int_equal(put->header.revision, 0);
+    put->header.revision = 7;
+    op = etcd__response_wrap(put, 5000); /* more than the first chunk has left */
+    if (op == NULL) {
+        etcd_response_free(put);
+        return ETCD_ERR_NO_MEMORY;
+    }
+    assert_null(op->put);
+    assert_ptr_equal(etcd__response_arena(op), etcd__response_arena(put));
+    assert_int_equal(put->header.revision, 7);
+    etcd_response_free(op);
+    return ETCD_OK;
+}
+
+static void a_wrapped_response_is_freed_with_its_wrapper(void **state)
+{
+    (void)state;
+    etcd_test_alloc_install();
+    assert_int_equal(etcd_test_alloc_sweep(wrap_and_free, NULL), 2);
+}
+
 static void empty_message_is_a_response(void **state)
 {
     etcd_compact_response *compact = response_of(&etcd__compact_response_type, "", 0, ETCD_OK);
@@ -569,6 +598,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(memory_over_the_limit_is_refused, setup, teardown),
     cmocka_unit_test(response_is_freed_as_one),
     cmocka_unit_test(response_of_malformed_bytes_frees_them),
+    cmocka_unit_test(a_wrapped_response_is_freed_with_its_wrapper),
     cmocka_unit_test(empty_message_is_a_response),
     cmocka_unit_test(smallest_elements_stay_under_the_limit),
 };
