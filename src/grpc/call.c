@@ -211,8 +211,7 @@ static void finish_ok(etcd__grpc_call *call)
         return;
     }
     if (call->unary && call->n_messages == 0) {
-        finish_no_messages(call, &status,
-                           "cardinality violation: received no response message from non-server-streaming RPC");
+        finish_no_messages(call, &status, "cardinality violation: received no response message from non-server-streaming RPC");
         return;
     }
     if (call->unary) {
@@ -244,7 +243,8 @@ static void finish_status(etcd__grpc_call *call)
 static void finish_http(etcd__grpc_call *call)
 {
     char words[WORDS_MAX + 4 * ETCD__GRPC_MAX_QUOTED];
-    etcd__grpc_status status = {.code = etcd__grpc_code_of_http(call->http_status), .origin = ETCD__GRPC_FROM_HTTP, .message = words};
+    etcd__grpc_status status = {
+        .code = etcd__grpc_code_of_http(call->http_status), .origin = ETCD__GRPC_FROM_HTTP, .message = words};
     size_t n;
 
     n = (size_t)snprintf(words, WORDS_MAX, "unexpected HTTP status code received from server: %d (%s)", call->http_status,
@@ -294,7 +294,8 @@ static void finish_reset(etcd__grpc_call *call, const etcd__h2_close *close)
     status.code = etcd__grpc_code_of_reset(close->error_code);
     status.h2_error_code = close->error_code;
     if (name[0] == '?')
-        (void)snprintf(words, sizeof words, "stream terminated by RST_STREAM with error code: 0x%lx", (unsigned long)close->error_code);
+        (void)snprintf(words, sizeof words, "stream terminated by RST_STREAM with error code: 0x%lx",
+                       (unsigned long)close->error_code);
     else
         (void)snprintf(words, sizeof words, "stream terminated by RST_STREAM with error code: %s", name);
     status.message_len = strlen(words);
@@ -348,7 +349,8 @@ static void take_encoding(etcd__grpc_call *call, const char *value, size_t len)
         call->out_of_memory = true;
 }
 
-static void on_header(etcd__h2_stream *stream, const char *name, size_t name_len, const char *value, size_t value_len, bool trailer)
+static void on_header(etcd__h2_stream *stream, const char *name, size_t name_len, const char *value, size_t value_len,
+                      bool trailer)
 {
     etcd__grpc_call *call = call_of(stream);
 

@@ -23,7 +23,8 @@ typedef struct etcd__grpc_status {
     etcd__grpc_origin origin;
     bool unprocessed;       /* proven that the server's application never saw the request, see etcd__h2_close */
     bool too_large;         /* a message was over max_message */
-    bool out_of_memory;     /* here: a message or the words of the status could not be stored; with the former code is RESOURCE_EXHAUSTED */
+    bool out_of_memory;     /* here: a message or the words of the status could not be stored; with the former code is
+                               RESOURCE_EXHAUSTED */
     uint32_t h2_error_code; /* with ETCD__GRPC_FROM_RESET */
     const char *message;    /* percent-decoded; valid during the callback */
     size_t message_len;
@@ -36,7 +37,8 @@ typedef struct etcd__grpc_call_events {
     /* The end, exactly once; the struct may be freed or reused in it. Not called after etcd__grpc_call_cancel(). */
     void (*on_end)(etcd__grpc_call *call, const etcd__grpc_status *status);
     /* Optional: initial or trailing metadata, as it arrives; not the reserved fields. */
-    void (*on_metadata)(etcd__grpc_call *call, const char *name, size_t name_len, const char *value, size_t value_len, bool trailer);
+    void (*on_metadata)(etcd__grpc_call *call, const char *name, size_t name_len, const char *value, size_t value_len,
+                        bool trailer);
 } etcd__grpc_call_events;
 
 typedef struct etcd__grpc_request {
@@ -44,9 +46,9 @@ typedef struct etcd__grpc_request {
     size_t path_len;
     const char *authority; /* of the endpoint */
     size_t authority_len;
-    const char *scheme; /* "http" or "https" */
-    const char *user_agent; /* NULL for none */
-    int64_t timeout_ns; /* time left, for grpc-timeout; negative for none */
+    const char *scheme;              /* "http" or "https" */
+    const char *user_agent;          /* NULL for none */
+    int64_t timeout_ns;              /* time left, for grpc-timeout; negative for none */
     const etcd__h2_header *metadata; /* names in lower case; values of "-bin" names in base64 already */
     size_t n_metadata;
     const uint8_t *body; /* length-prefixed messages; borrowed until the end or cancel */
@@ -68,18 +70,18 @@ struct etcd__grpc_call {
     uint8_t prefix[5];    /* of that message */
     uint8_t prefix_len;
     size_t max_message;
-    size_t n_messages;    /* that began */
-    size_t held;          /* received while paused */
+    size_t n_messages; /* that began */
+    size_t held;       /* received while paused */
     int http_status;
     int status_code;      /* of grpc-status; -1: none, -2: not a number */
     char *status_message; /* decoded grpc-message, or NULL */
     size_t status_message_len;
-    char *strange_type;   /* a content-type that is not gRPC's, quoted; or NULL */
-    char *encoding;       /* a grpc-encoding that is not "identity"; or NULL */
+    char *strange_type; /* a content-type that is not gRPC's, quoted; or NULL */
+    char *encoding;     /* a grpc-encoding that is not "identity"; or NULL */
     bool unary;
     bool content_type_ok;
-    bool trailers_seen;   /* the last header block was complete */
-    bool ended;           /* END_STREAM arrived */
+    bool trailers_seen; /* the last header block was complete */
+    bool ended;         /* END_STREAM arrived */
     bool out_of_memory;
 };
 

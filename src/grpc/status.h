@@ -30,8 +30,8 @@ int etcd__grpc_code_of_reset(uint32_t h2_error_code);
 /** The value of grpc-status: a number of digits only, or -2. */
 int etcd__grpc_status_parse(const char *text, size_t len);
 
-/** Decodes the percent-encoding of grpc-message; what is no valid escape stays as it is. `out` has room for `len` bytes. Returns the
- *  length of the result. */
+/** Decodes the percent-encoding of grpc-message; what is no valid escape stays as it is. `out` has room for `len` bytes. Returns
+ * the length of the result. */
 size_t etcd__grpc_percent_decode(char *out, const char *text, size_t len);
 
 /** Quotes bytes for people: `"`, printable ASCII, escapes for the rest, `"`, and a NUL. Cut at `size`. Returns the length

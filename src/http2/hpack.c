@@ -13,9 +13,9 @@
 #define LITERAL 0xfe
 #define NEVER 0xff
 #define STATIC_ENTRIES 61
-#define ENTRY_OVERHEAD 32 /* RFC 7541 4.1 */
-#define ENTRY_TEXT_MAX 1024  /* name and value of an entry */
-#define MISSED_MAX 4096      /* then the dictionary starts anew */
+#define ENTRY_OVERHEAD 32   /* RFC 7541 4.1 */
+#define ENTRY_TEXT_MAX 1024 /* name and value of an entry */
+#define MISSED_MAX 4096     /* then the dictionary starts anew */
 
 /* The part of the static table (RFC 7541, appendix A) that requests of ours meet: index, name, value. */
 static const struct {
@@ -24,9 +24,8 @@ static const struct {
     uint8_t value_len; /* 0: only the name matters */
     const char *name, *value;
 } static_fields[] = {
-    {1, 10, 0, ":authority", ""},     {3, 7, 4, ":method", "POST"},      {4, 5, 0, ":path", ""},
-    {6, 7, 4, ":scheme", "http"},     {7, 7, 5, ":scheme", "https"},     {31, 12, 0, "content-type", ""},
-    {58, 10, 0, "user-agent", ""},
+    {1, 10, 0, ":authority", ""},  {3, 7, 4, ":method", "POST"},    {4, 5, 0, ":path", ""},        {6, 7, 4, ":scheme", "http"},
+    {7, 7, 5, ":scheme", "https"}, {31, 12, 0, "content-type", ""}, {58, 10, 0, "user-agent", ""},
 };
 
 void etcd__hpack_init(etcd__hpack *hpack)

@@ -30,10 +30,10 @@ struct etcd__h2 {
     etcd__h2_config config; /* no field is 0 */
     etcd__h2_pool pool;
 
-    etcd__list streams; /* open, with somebody who listens */
-    size_t n_open;      /* of these */
+    etcd__list streams;         /* open, with somebody who listens */
+    size_t n_open;              /* of these */
     etcd__h2_stream *last_used; /* an open one, or NULL: most frames are for the stream of the one before */
-    size_t n_known;     /* streams of nghttp2: the open ones and those whose RST_STREAM is not sent yet */
+    size_t n_known;             /* streams of nghttp2: the open ones and those whose RST_STREAM is not sent yet */
     uint32_t peer_max_streams;
     uint32_t peer_max_header_list;
 
@@ -51,14 +51,14 @@ struct etcd__h2 {
     size_t unreturned;    /* received bytes that the connection's window has not been given back yet */
 
     /* Sending. */
-    etcd__buf early;            /* output that had to be made while receiving */
-    etcd__buf *out;             /* being filled; NULL outside etcd__h2_take_output() */
-    size_t enough;              /* as told to it */
-    uint64_t emitted;           /* bytes of output made so far, `early` included */
-    etcd__h2_stream *opening;   /* nghttp2 is about to hand out its HEADERS */
+    etcd__buf early;          /* output that had to be made while receiving */
+    etcd__buf *out;           /* being filled; NULL outside etcd__h2_take_output() */
+    size_t enough;            /* as told to it */
+    uint64_t emitted;         /* bytes of output made so far, `early` included */
+    etcd__h2_stream *opening; /* nghttp2 is about to hand out its HEADERS */
     etcd__hpack hpack;
-    bool out_of_memory;         /* in a callback of nghttp2 */
-    bool goaway_ours;           /* a GOAWAY that etcd__h2_goaway() queued */
+    bool out_of_memory; /* in a callback of nghttp2 */
+    bool goaway_ours;   /* a GOAWAY that etcd__h2_goaway() queued */
     bool ping_under_way;
 
     /* Events that wait until nghttp2 has returned. */
@@ -72,9 +72,9 @@ struct etcd__h2 {
     char goaway_debug[ETCD__H2_DEBUG_MAX];
     size_t goaway_debug_len;
 
-    bool lost;            /* etcd__h2_connection_lost() was called */
-    char reason[128];     /* nghttp2's words about the last thing it did not like */
-    etcd_error failure;   /* code != 0: the session is over */
+    bool lost;          /* etcd__h2_connection_lost() was called */
+    char reason[128];   /* nghttp2's words about the last thing it did not like */
+    etcd_error failure; /* code != 0: the session is over */
 };
 
 /* limits.c */
@@ -138,7 +138,8 @@ void etcd__h2_output_callbacks(nghttp2_session_callbacks *callbacks);
 ssize_t etcd__h2_read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *data_flags,
                            nghttp2_data_source *source, void *user_data);
 
-/** Makes output until nghttp2 has none or GOAWAY was among it, into `early`: so a session that nghttp2 ended is noticed at once. */
+/** Makes output until nghttp2 has none or GOAWAY was among it, into `early`: so a session that nghttp2 ended is noticed at once.
+ */
 void etcd__h2_flush_early(etcd__h2 *h2);
 
 /* session.c */

@@ -82,8 +82,8 @@ int etcd__h2_count_field(etcd__h2 *h2, size_t name_len, size_t value_len)
     return over_limit();
 }
 
-/* nghttp2 does not tell answers from what calls queued, but bounds are known for the latter: per stream a HEADERS, a RST_STREAM and
- * a WINDOW_UPDATE; for the connection a SETTINGS, a PING, a GOAWAY and a WINDOW_UPDATE. */
+/* nghttp2 does not tell answers from what calls queued, but bounds are known for the latter: per stream a HEADERS, a RST_STREAM
+ * and a WINDOW_UPDATE; for the connection a SETTINGS, a PING, a GOAWAY and a WINDOW_UPDATE. */
 void etcd__h2_check_answers(etcd__h2 *h2)
 {
     size_t queued = nghttp2_session_get_outbound_queue_size(h2->ng);
@@ -91,7 +91,8 @@ void etcd__h2_check_answers(etcd__h2 *h2)
 
     if (queued <= ours || (queued - ours) * ANSWER_BYTES <= h2->config.max_output)
         return;
-    etcd__h2_fail(h2, ETCD_ERR_PROTOCOL, "the peer asked for more than %zu bytes of answers without taking them (limit max_output)",
+    etcd__h2_fail(h2, ETCD_ERR_PROTOCOL,
+                  "the peer asked for more than %zu bytes of answers without taking them (limit max_output)",
                   h2->config.max_output);
 }
 

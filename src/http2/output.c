@@ -1,7 +1,8 @@
 /* The sending side of a session, and its end. See session.h and internal.h.
  *
- * Bodies go from where they lie straight into the caller's buffer (NGHTTP2_DATA_FLAG_NO_COPY). `emitted` counts every byte, so that each
- * stream knows the offset behind the byte without which the peer cannot act on it: that is the proof of "unprocessed". */
+ * Bodies go from where they lie straight into the caller's buffer (NGHTTP2_DATA_FLAG_NO_COPY). `emitted` counts every byte, so
+ * that each stream knows the offset behind the byte without which the peer cannot act on it: that is the proof of "unprocessed".
+ */
 #include "http2/internal.h"
 
 #include "base/error.h"

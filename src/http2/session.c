@@ -1,8 +1,8 @@
 /* One HTTP/2 client session over nghttp2: construction and the receiving side. See session.h and internal.h.
  *
- * RFC 9113. nghttp2's own check of HTTP semantics is off (it costs as much as the rest of a header block); what this client relies on is
- * checked here: a response starts with ":status" of three digits (8.3.2), 1xx blocks are dropped and never end a stream (8.1),
- * no body comes before the headers. Header values are never forwarded to another protocol. */
+ * RFC 9113. nghttp2's own check of HTTP semantics is off (it costs as much as the rest of a header block); what this client
+ * relies on is checked here: a response starts with ":status" of three digits (8.3.2), 1xx blocks are dropped and never end a
+ * stream (8.1), no body comes before the headers. Header values are never forwarded to another protocol. */
 #include "http2/internal.h"
 
 #include "base/alloc.h"
@@ -19,10 +19,33 @@
 #define RECEIVE_SLICE 65536 /* the limits on answers are checked at least this often */
 #define MAX_STREAM_ID INT32_MAX
 
+static void tell_goaway(etcd__h2 *h2)
+{
+    if (!h2->goaway_untold)
+        return;
+    h2->goaway_untold = false;
+    if (h2->events->on_goaway)
+        h2->events->on_goaway(h2->arg, h2->goaway_code, h2->goaway_last_id, h2->goaway_debug, h2->goaway_debug_len);
+}
+
+static void tell_ping(etcd__h2 *h2)
+{
+    if (!h2->ping_acked)
+        return;
+    h2->ping_acked = false;
+    if (h2->events->on_ping_ack)
+        h2->events->on_ping_ack(h2->arg);
+}
+
+/* What the frame before has to tell is told before this one, however the bytes are cut. */
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user_data)
 {
+    etcd__h2 *h2 = user_data;
+
     (void)ng;
-    return etcd__h2_count_frame(user_data, hd);
+    tell_goaway(h2);
+    tell_ping(h2);
+    return etcd__h2_count_frame(h2, hd);
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
@@ -50,8 +73,8 @@ static void abort_current(etcd__h2 *h2)
 /* The first field of a response. Returns false when the block is malformed. */
 static bool take_status(etcd__h2 *h2, const uint8_t *name, size_t name_len, const uint8_t *value, size_t value_len)
 {
-    if (name_len != 7 || memcmp(name, ":status", 7) != 0 || value_len != 3 || value[0] < '1' || value[0] > '9' || value[1] < '0' ||
-        value[1] > '9' || value[2] < '0' || value[2] > '9')
+    if (name_len != 7 || memcmp(name, ":status", 7) != 0 || value_len != 3 || value[0] < '1' || value[0] > '9' ||
+        value[1] < '0' || value[1] > '9' || value[2] < '0' || value[2] > '9')
         return false;
     h2->block = value[0] == '1' ? ETCD__H2_BLOCK_INFORMATIONAL : ETCD__H2_BLOCK_FIELDS;
     return true;
@@ -124,19 +147,9 @@ static void headers_received(etcd__h2 *h2, const nghttp2_frame *frame)
         peer_ended(h2, frame->hd.stream_id);
 }
 
-static void tell_goaway(etcd__h2 *h2)
-{
-    if (!h2->goaway_untold)
-        return;
-    h2->goaway_untold = false;
-    if (h2->events->on_goaway)
-        h2->events->on_goaway(h2->arg, h2->goaway_code, h2->goaway_last_id, h2->goaway_debug, h2->goaway_debug_len);
-}
-
 /* nghttp2 closes the streams above the id when this returns: on_goaway has to wait. */
 static void goaway_received(etcd__h2 *h2, const nghttp2_goaway *goaway)
 {
-    tell_goaway(h2);
     h2->goaway_received = h2->goaway_untold = true;
     h2->goaway_code = goaway->error_code;
     h2->goaway_last_id = goaway->last_stream_id;
@@ -412,11 +425,7 @@ void etcd__h2_tell(etcd__h2 *h2)
             h2->events->on_ready(h2->arg);
     }
     tell_goaway(h2);
-    if (h2->ping_acked) {
-        h2->ping_acked = false;
-        if (h2->events->on_ping_ack)
-            h2->events->on_ping_ack(h2->arg);
-    }
+    tell_ping(h2);
     tell_exhausted(h2);
     tell_slots(h2);
 }

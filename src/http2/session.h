@@ -24,8 +24,8 @@ typedef struct etcd__h2_config {
     int32_t stream_window;     /* receive window per stream; default 16 MiB */
     int32_t connection_window; /* receive window of the connection; default 64 MiB */
     size_t max_header_list;    /* bytes of one header block as RFC 9113 6.5.2 counts them; default 64 KiB */
-    size_t max_control_frames; /* frames that carry nothing for a stream (PING, SETTINGS, empty DATA, ...) between two of ours that
-                                  are no answers, or between two that do carry something; default 10,000 */
+    size_t max_control_frames; /* frames that carry nothing for a stream (PING, SETTINGS, empty DATA, ...) between two of ours
+                                  that are no answers, or between two that do carry something; default 10,000 */
     size_t max_output;         /* bytes that wait to be sent because the peer makes us answer; default 64 KiB */
     int32_t first_stream_id;   /* odd; default 1. For tests of a connection that has used up its ids */
 } etcd__h2_config;
@@ -55,7 +55,8 @@ typedef struct etcd__h2_close {
 
 typedef struct etcd__h2_stream_events {
     /* One header field; `trailer` in the second and later blocks. Names are lower case; ":status" is among them. */
-    void (*on_header)(etcd__h2_stream *stream, const char *name, size_t name_len, const char *value, size_t value_len, bool trailer);
+    void (*on_header)(etcd__h2_stream *stream, const char *name, size_t name_len, const char *value, size_t value_len,
+                      bool trailer);
     /* A block is complete. 1xx blocks are not reported. */
     void (*on_headers_end)(etcd__h2_stream *stream, bool trailer, bool end_stream);
     /* Bytes of the body. They count against the stream's window until etcd__h2_stream_consumed(), unless auto_consume is set;
@@ -70,23 +71,23 @@ typedef struct etcd__h2_stream_events {
 /** One stream; embedded in the struct of the layer above, which owns it. Fields belong to this module. */
 struct etcd__h2_stream {
     const etcd__h2_stream_events *events;
-    etcd__h2 *session;      /* NULL when not open */
-    etcd__list link;        /* in the session's list of open streams */
-    etcd__buf pending;      /* body bytes that were queued by etcd__h2_stream_write() */
-    size_t pending_sent;    /* of these, taken already */
-    const uint8_t *body;    /* borrowed body of a request with a single message, see etcd__h2_stream_open() */
+    etcd__h2 *session;   /* NULL when not open */
+    etcd__list link;     /* in the session's list of open streams */
+    etcd__buf pending;   /* body bytes that were queued by etcd__h2_stream_write() */
+    size_t pending_sent; /* of these, taken already */
+    const uint8_t *body; /* borrowed body of a request with a single message, see etcd__h2_stream_open() */
     size_t body_len, body_sent;
-    uint64_t proof_offset;  /* output offset behind the byte without which the peer cannot act; UINT64_MAX before it was taken */
-    uint8_t *plan;          /* of its header block until that was taken, see http2/hpack.h */
+    uint64_t proof_offset; /* output offset behind the byte without which the peer cannot act; UINT64_MAX before it was taken */
+    uint8_t *plan;         /* of its header block until that was taken, see http2/hpack.h */
     size_t plan_len;
-    size_t unreturned;      /* received bytes, consumed, that the peer has not been given back yet */
+    size_t unreturned; /* received bytes, consumed, that the peer has not been given back yet */
     int32_t id;
-    bool auto_consume;      /* may be set and cleared at any time */
-    bool half_close;        /* END_STREAM follows what is queued */
-    bool open_ended;        /* opened without half_close: proof_offset is behind its headers */
-    bool end_sent;          /* END_STREAM was taken */
-    bool deferred;          /* the data source waits for etcd__h2_stream_write() */
-    bool headers_seen;      /* a final (not 1xx) header block arrived */
+    bool auto_consume; /* may be set and cleared at any time */
+    bool half_close;   /* END_STREAM follows what is queued */
+    bool open_ended;   /* opened without half_close: proof_offset is behind its headers */
+    bool end_sent;     /* END_STREAM was taken */
+    bool deferred;     /* the data source waits for etcd__h2_stream_write() */
+    bool headers_seen; /* a final (not 1xx) header block arrived */
 };
 
 typedef struct etcd__h2_header {
@@ -105,7 +106,8 @@ int etcd__h2_new(const etcd__h2_config *config, const etcd__h2_events *events, v
 void etcd__h2_free(etcd__h2 *h2);
 
 /** Feeds received bytes. A negative code ends the session: the caller sends the remaining output (a GOAWAY), then calls
- *  etcd__h2_connection_lost(). ETCD_ERR_PROTOCOL with words: which rule, which limit; "the peer answered HTTP/1.1" is told apart. */
+ *  etcd__h2_connection_lost(). ETCD_ERR_PROTOCOL with words: which rule, which limit; "the peer answered HTTP/1.1" is told apart.
+ */
 int etcd__h2_receive(etcd__h2 *h2, const uint8_t *data, size_t len, etcd_error *err);
 
 /** Appends to `out` all that is to be sent, at most until `out` holds `enough` bytes: everything queued goes out with one

@@ -1,7 +1,7 @@
 /* Streams of a session: opening, writing, flow control, resetting. See session.h and internal.h.
  *
- * nghttp2 knows a stream by its id and keeps a pointer to the etcd__h2_stream; that pointer is taken away the moment nobody listens any
- * more, so a stream struct may be freed while nghttp2 still has frames for it. */
+ * nghttp2 knows a stream by its id and keeps a pointer to the etcd__h2_stream; that pointer is taken away the moment nobody
+ * listens any more, so a stream struct may be freed while nghttp2 still has frames for it. */
 #include "http2/internal.h"
 
 #include "base/error.h"
@@ -23,7 +23,8 @@ etcd__h2_stream *etcd__h2_stream_find(etcd__h2 *h2, int32_t id)
     return stream;
 }
 
-/* The size as RFC 9113 6.5.2 counts it. nghttp2 would close the stream as if refused when it is over its own or the peer's limit. */
+/* The size as RFC 9113 6.5.2 counts it. nghttp2 would close the stream as if refused when it is over its own or the peer's limit.
+ */
 static size_t header_list_size(const etcd__h2_header *headers, size_t n_headers)
 {
     size_t size = 0;
@@ -205,9 +206,20 @@ void etcd__h2_stream_abort(etcd__h2_stream *stream, uint32_t error_code)
 const char *etcd__h2_error_name(uint32_t error_code)
 {
     static const char *const names[] = {
-        "NO_ERROR",         "PROTOCOL_ERROR",    "INTERNAL_ERROR",      "FLOW_CONTROL_ERROR",  "SETTINGS_TIMEOUT",
-        "STREAM_CLOSED",    "FRAME_SIZE_ERROR",  "REFUSED_STREAM",      "CANCEL",              "COMPRESSION_ERROR",
-        "CONNECT_ERROR",    "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
+        "NO_ERROR",
+        "PROTOCOL_ERROR",
+        "INTERNAL_ERROR",
+        "FLOW_CONTROL_ERROR",
+        "SETTINGS_TIMEOUT",
+        "STREAM_CLOSED",
+        "FRAME_SIZE_ERROR",
+        "REFUSED_STREAM",
+        "CANCEL",
+        "COMPRESSION_ERROR",
+        "CONNECT_ERROR",
+        "ENHANCE_YOUR_CALM",
+        "INADEQUATE_SECURITY",
+        "HTTP_1_1_REQUIRED",
     };
 
     return error_code < sizeof names / sizeof names[0] ? names[error_code] : "?";
