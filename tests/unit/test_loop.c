@@ -617,6 +617,33 @@ static void watch_it(void *arg)
     assert_int_equal(etcd__poll_want(r->poll, ETCD__POLL_READ), ETCD_OK);
 }
 
+/* The wait is already set to a late timer when an earlier one appears. */
+static void earlier_timer_shortens_the_wait(void **state)
+{
+    struct reader r = {.loop = new_loop(NULL)};
+    int pipe_fds[2], late = 0, early = 0;
+    etcd__timer late_timer = {.fn = count, .arg = &late}, early_timer = {.fn = count, .arg = &early};
+    int64_t start = etcd__clock_monotonic();
+
+    (void)state;
+    assert_int_equal(pipe(pipe_fds), 0);
+    assert_int_equal(write(pipe_fds[1], "abc", 3), 3);
+    r.fd = pipe_fds[0];
+    watch_it(&r);
+    etcd__loop_timer_start(r.loop, &late_timer, start + 30 * ETCD__SECOND);
+    while (r.n == 0)
+        etcd__loop_turn(r.loop, -1);
+    etcd__loop_timer_start(r.loop, &early_timer, etcd__clock_monotonic() + 5 * ETCD__MS);
+    while (early == 0)
+        etcd__loop_turn(r.loop, -1);
+    assert_true(etcd__clock_monotonic() - start < 20 * ETCD__SECOND);
+    assert_int_equal(late, 0);
+    etcd__loop_timer_stop(r.loop, &late_timer);
+    etcd__poll_close(r.poll, false);
+    (void)close(pipe_fds[1]);
+    etcd__loop_free(r.loop);
+}
+
 /* Descriptors that are watched since the last task of a turn are known to the kernel when the turn has returned. */
 static void fd_tells_of_data(void **state)
 {
@@ -666,18 +693,22 @@ static void fork_leaves_the_parent_alone(void **state)
     r.fd = pipe_fds[0];
     watch_it(&r);
     etcd__loop_turn(e.loop, 0);
-    etcd__loop_timer_start(e.loop, &timer, etcd__clock_monotonic() + 20 * ETCD__MS);
+    etcd__loop_timer_start(e.loop, &timer, etcd__clock_monotonic() + 3600 * ETCD__SECOND);
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
         bool whole = etcd__loop_forked(e.loop, false);
 
         etcd__loop_timer_stop(e.loop, &timer);
+        etcd__loop_timer_start(e.loop, &timer, 0);
+        etcd__loop_timer_stop(e.loop, &timer);
         etcd__poll_close(r.poll, false);
         etcd__loop_free(e.loop);
         _exit(whole ? 0 : 1);
     }
     assert_int_equal(child_status(child), 0);
+    assert_false(etcd_test_readable(e.fd, 0));
+    etcd__loop_timer_start(e.loop, &timer, etcd__clock_monotonic() + 20 * ETCD__MS);
     assert_int_equal(write(pipe_fds[1], "abc", 3), 3);
     while (fired == 0 || r.n < 3) {
         assert_true(etcd_test_readable(e.fd, 10000));
@@ -838,6 +869,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(fd_tells_of_timers),
         cmocka_unit_test(fd_is_set_lazily),
         cmocka_unit_test(fd_tells_of_wakes_and_tasks),
+        cmocka_unit_test(earlier_timer_shortens_the_wait),
         cmocka_unit_test(fd_tells_of_data),
         cmocka_unit_test(fork_leaves_the_parent_alone),
         cmocka_unit_test(fork_inside_a_handler),
