@@ -360,11 +360,12 @@ int etcd_call_cancel(etcd_client *client, etcd_call_id id)
     call = etcd__calls_find(client, id);
     if (call == NULL) {
         rc = ETCD_ERR_CALL_NOT_FOUND;
-    } else if (!call->submitted) {
+    } else if (!call->cancel_requested) {
         call->cancel_requested = true;
-    } else if (etcd__list_empty(&call->cancel_node)) {
-        etcd__list_push_back(&client->shared.to_cancel, &call->cancel_node);
-        wake = etcd__driver_notify(client);
+        if (call->submitted) {
+            etcd__list_push_back(&client->shared.to_cancel, &call->cancel_node);
+            wake = etcd__driver_notify(client);
+        }
     }
     uv_mutex_unlock(&client->shared.lock);
     if (wake)

@@ -33,7 +33,7 @@ typedef struct etcd__user_call {
     etcd__list node;         /* in `submitted`, then the driver's: in `ended` */
     etcd__list cancel_node;  /* in `to_cancel` */
     bool submitted;
-    bool cancel_requested;   /* before it was submitted */
+    bool cancel_requested;   /* `cancel_node` is queued once: from then on it may be in the driver's hands */
     /* io: the driver */
     bool has_ended;          /* the channel is through with it */
     bool retired;            /* other threads cannot reach it any more */
