@@ -33,8 +33,8 @@ size_t etcd__pb_encoded_size(const etcd__pb_message *type, const void *message);
  *  of their numbers, zero values left out except in a oneof, so equal messages give equal bytes, the same as Go's encoder gives. */
 void etcd__pb_encode(const etcd__pb_message *type, const void *message, uint8_t *out, size_t size);
 
-/** Messages within messages. The Go server knows no such limit, so whoever lets a program nest transactions must refuse more than
- *  ETCD__PB_MAX_DEPTH / 2 - 1 of them: the answer has two levels for each. */
+/** Messages within messages. The Go server knows no such limit, so whoever lets a program nest transactions must refuse more
+ *  than ETCD__PB_MAX_DEPTH / 2 - 1 of them: the answer has two levels for each. */
 #define ETCD__PB_MAX_DEPTH 100
 
 /** Decodes data[0 .. len) into `message`, a struct of `type`, which need not be cleared.

@@ -3,13 +3,14 @@
  * Invariants
  * - The cursor only moves forward, and no byte at or behind it has been changed. A bytes value needs a NUL at its end, which is
  *   the place of the next tag: `pending` remembers it, and it is written once the next tag, of whatever message, has been read.
- * - An array is allocated when its first element comes, for as many as follow without a gap (they are counted ahead); its capacity is
- *   in front of it. Elements that come later, behind another field or in a merged message, make it grow by doubling.
+ * - An array is allocated when its first element comes, for as many as follow without a gap (they are counted ahead); its
+ *   capacity is in front of it. Elements that come later, behind another field or in a merged message, make it grow by doubling.
  * - Memory is bounded by the arena's limit, time is linear in the length, recursion is bounded by ETCD__PB_MAX_DEPTH.
  *
- * Where the specification leaves a choice this follows Go's google.golang.org/protobuf, which the server uses: a varint over 64 bits is an
- * error, numbers are cut to the width of their field, a known field of another wire type counts as unknown, the last of several plain values
- * wins, several messages in one field are merged, unknown groups are skipped. https://protobuf.dev/programming-guides/encoding/ */
+ * Where the specification leaves a choice this follows Go's google.golang.org/protobuf, which the server uses: a varint over 64
+ * bits is an error, numbers are cut to the width of their field, a known field of another wire type counts as unknown, the last
+ * of several plain values wins, several messages in one field are merged, unknown groups are skipped.
+ * https://protobuf.dev/programming-guides/encoding/ */
 #include "base/error.h"
 #include "wire/table.h"
 
@@ -485,7 +486,8 @@ static ALWAYS_INLINE uint8_t *load_varint(decoder *d, uint8_t *p, const uint8_t 
 
 /* Plain numbers and bytes with short tags, as long as MARGIN bytes are left: nearly all of a large answer. Stops, without an
  * error, at anything else. */
-static ALWAYS_INLINE uint8_t *decode_plain(decoder *d, const etcd__pb_message *type, uint8_t *message, uint8_t *p, const uint8_t *end)
+static ALWAYS_INLINE uint8_t *decode_plain(decoder *d, const etcd__pb_message *type, uint8_t *message, uint8_t *p,
+                                           const uint8_t *end)
 {
     const etcd__pb_field *const fields = type->fields;
     const unsigned n_short = type->n_fields < 15 ? type->n_fields : 15; /* a tag of a higher number has two bytes */

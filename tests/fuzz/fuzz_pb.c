@@ -1,7 +1,7 @@
 /* The codec: the first byte chooses the message, the others are decoded as it.
  *
- * What decodes is encoded, decoded again and encoded again: the two encodings must be the same. Bytes values must end with a NUL, which
- * the walk below reads, so that AddressSanitizer sees one that points to a wrong place. */
+ * What decodes is encoded, decoded again and encoded again: the two encodings must be the same. Bytes values must end with a NUL,
+ * which the walk below reads, so that AddressSanitizer sees one that points to a wrong place. */
 #include "base/alloc.h"
 #include "fuzz/fuzz.h"
 #include "wire/messages.h"

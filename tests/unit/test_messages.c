@@ -1,5 +1,5 @@
-/* The tables of src/wire/messages.c and services.c: that they are well-formed, and what the codec makes of random messages of every type when
- * they are cut, corrupted, or memory runs out. */
+/* The tables of src/wire/messages.c and services.c: that they are well-formed, and what the codec makes of random messages of
+ * every type when they are cut, corrupted, or memory runs out. */
 #include "base/alloc.h"
 #include "harness/alloc.h"
 #include "harness/pb_random.h"

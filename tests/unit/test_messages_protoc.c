@@ -1,6 +1,6 @@
-/* Every table of src/wire/messages.c against protoc, with the definitions in tests/proto: random messages of every type are encoded
- * here and decoded there, and the other way round. All messages of a test travel in one container, so each test starts protoc
- * twice only. */
+/* Every table of src/wire/messages.c against protoc, with the definitions in tests/proto: random messages of every type are
+ * encoded here and decoded there, and the other way round. All messages of a test travel in one container, so each test starts
+ * protoc twice only. */
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "harness/pb_random.h"

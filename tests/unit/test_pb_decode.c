@@ -1,5 +1,5 @@
-/* wire/pb_decode.c and wire/response.c with bytes worked out by hand: every kind of field, what the specification allows, and what it
- * forbids. */
+/* wire/pb_decode.c and wire/response.c with bytes worked out by hand: every kind of field, what the specification allows, and
+ * what it forbids. */
 #include "base/alloc.h"
 #include "harness/alloc.h"
 #include "harness/test.h"
@@ -96,7 +96,8 @@ static void all_kinds_of_values(void **state)
 
     (void)state;
     DECODE(status_response, "\x0a\x0b\x08" FF8 "\xff\x01"
-                            "\x12\x06" "3.5.13\x18\x80\x80\x02\x20\x07\x42\x02" "e1\x42\x02" "e2\x50\x01\x5a\x00\x6a\x02\x08\x01");
+                            "\x12\x06" "3.5.13\x18\x80\x80\x02\x20\x07"
+                            "\x42\x02" "e1\x42\x02" "e2\x50\x01\x5a\x00\x6a\x02\x08\x01");
     status = message;
     assert_true(status->header.cluster_id == UINT64_MAX);
     ASSERT_BYTES(status->version, "3.5.13");

@@ -33,7 +33,8 @@ static void nothing_set_is_no_bytes(void **state)
 
 static void fields_come_in_order_of_their_numbers(void **state)
 {
-    const etcd__put_request request = {.key = BYTES("k"), .value = BYTES("v\0w"), .lease = 300, .prev_kv = true, .ignore_lease = true};
+    const etcd__put_request request = {
+        .key = BYTES("k"), .value = BYTES("v\0w"), .lease = 300, .prev_kv = true, .ignore_lease = true};
 
     (void)state;
     ASSERT_ENCODES(etcd__put_request_type, &request, "\x0a\x01k\x12\x03v\0w\x18\xac\x02\x20\x01\x30\x01");
