@@ -154,6 +154,7 @@ static void listen_off(fake_server *server)
 {
     if (server->listener < 0)
         return;
+    (void)shutdown(server->listener, SHUT_RDWR); /* poll() in the server's thread would keep a closed socket listening */
     close(server->listener);
     server->listener = -1;
     if (server->unix_socket)
