@@ -121,13 +121,13 @@ ETCD_EXPORT void etcd_cancel_free(etcd_cancel *cancel);
 
 /** Kinds of etcd_completion.response: ETCD_CALL_<NAME> stands for an etcd_<name>_response unless said otherwise. */
 enum etcd_call_type {
-    ETCD_CALL_GET = 1,   /**< etcd_get_response */
-    ETCD_CALL_PUT = 2,   /**< etcd_put_response */
-    ETCD_CALL_DELETE = 3, /**< etcd_delete_response */
-    ETCD_CALL_TXN = 4,   /**< etcd_txn_response */
-    ETCD_CALL_COMPACT = 5, /**< etcd_compact_response */
-    ETCD_CALL_DO = 6,    /**< etcd_op_response */
-    ETCD_CALL_LEASE_GRANT = 7, /**< etcd_lease_grant_response */
+    ETCD_CALL_GET = 1,
+    ETCD_CALL_PUT = 2,
+    ETCD_CALL_DELETE = 3,
+    ETCD_CALL_TXN = 4,
+    ETCD_CALL_COMPACT = 5,
+    ETCD_CALL_DO = 6, /**< etcd_op_response */
+    ETCD_CALL_LEASE_GRANT = 7,
     ETCD_CALL_LEASE_REVOKE = 8,
     ETCD_CALL_LEASE_TIME_TO_LIVE = 9,
     ETCD_CALL_LEASE_LIST = 10,

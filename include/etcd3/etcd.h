@@ -6,9 +6,16 @@
 #ifndef ETCD3_ETCD_H
 #define ETCD3_ETCD_H
 
+#include "auth.h"
 #include "client.h"
+#include "cluster.h"
+#include "election.h"
 #include "error.h"
+#include "health.h"
 #include "kv.h"
+#include "lease.h"
+#include "lock.h"
+#include "maintenance.h"
 #include "txn.h"
 #include "types.h"
 

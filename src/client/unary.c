@@ -28,6 +28,8 @@ void etcd__user_call_free(etcd__user_call *call)
     if (call->form == ETCD__FORM_BLOCKING)
         uv_sem_destroy(&call->ended);
     etcd__completion_unreserve(call->completion);
+    if (call->unary->secret)
+        etcd__wipe(call->request, call->call.body_len);
     etcd__free(call->call.error);
     etcd__free(call->call.response);
     etcd__free(call);

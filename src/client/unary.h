@@ -13,6 +13,7 @@ typedef void (*etcd__any_fn)(void);
 typedef struct etcd__unary {
     etcd__rpc rpc;
     bool read_only;    /* this use changes nothing though the method might; or the method's own */
+    bool secret;       /* the request holds a password: its bytes are wiped when the call is over */
     int32_t call_type; /* of etcd_call_type, for the completion queue */
     /* Calls the user's callback `done`, which has the type that belongs to the method. */
     void (*deliver)(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, void *arg);

@@ -2,8 +2,8 @@
 #include "service/op.h"
 
 #include "base/error.h"
-#include "client/unary.h"
 #include "service/request.h"
+#include "service/sink.h"
 #include "wire/response.h"
 
 #define OP_ARENA_FIRST 512
@@ -184,10 +184,7 @@ bool etcd_op_is_write(const etcd_op *op)
 
 /* --- doing ------------------------------------------------------------------------------------ */
 
-static void deliver(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, void *arg)
-{
-    ((etcd_do_fn)done)(client, response, err, arg);
-}
+ETCD__DELIVER(do)
 
 static etcd_op_response *wrap(void *response, int32_t type)
 {
@@ -234,11 +231,13 @@ static void *wrap_txn(void *response)
     return wrapped;
 }
 
-static const etcd__unary unary_get = {ETCD__RPC_KV_RANGE, true, ETCD_CALL_DO, deliver, wrap_get};
-static const etcd__unary unary_put = {ETCD__RPC_KV_PUT, false, ETCD_CALL_DO, deliver, wrap_put};
-static const etcd__unary unary_delete = {ETCD__RPC_KV_DELETE_RANGE, false, ETCD_CALL_DO, deliver, wrap_delete};
-static const etcd__unary unary_txn = {ETCD__RPC_KV_TXN, false, ETCD_CALL_DO, deliver, wrap_txn};
-static const etcd__unary unary_read_txn = {ETCD__RPC_KV_TXN, true, ETCD_CALL_DO, deliver, wrap_txn};
+#define DOES(rpc_id, only_reads, wrapper) \
+    {.rpc = (rpc_id), .read_only = (only_reads), .call_type = ETCD_CALL_DO, .deliver = deliver_do, .wrap = (wrapper)}
+static const etcd__unary unary_get = DOES(ETCD__RPC_KV_RANGE, true, wrap_get);
+static const etcd__unary unary_put = DOES(ETCD__RPC_KV_PUT, false, wrap_put);
+static const etcd__unary unary_delete = DOES(ETCD__RPC_KV_DELETE_RANGE, false, wrap_delete);
+static const etcd__unary unary_txn = DOES(ETCD__RPC_KV_TXN, false, wrap_txn);
+static const etcd__unary unary_read_txn = DOES(ETCD__RPC_KV_TXN, true, wrap_txn);
 
 /* The method of an operation and its request; NULL for none. */
 static const etcd__unary *method_of(const etcd_op *op, const void **request)
@@ -263,29 +262,23 @@ static const etcd__unary *method_of(const etcd_op *op, const void **request)
     }
 }
 
-int etcd_do(etcd_client *client, const etcd_op *op, const etcd_call_options *call, etcd_op_response **out, etcd_error *err)
-{
-    const void *request;
-    void *response = NULL;
-    const etcd__unary *unary = method_of(op, &request);
-    int rc = ETCD_OK;
-
-    if (unary == NULL)
-        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "op is NULL");
-    else
-        rc = etcd__unary_call(client, unary, request, call, out ? &response : NULL, err);
-    if (out != NULL)
-        *out = response;
-    return rc;
-}
-
-int etcd_do_async(etcd_client *client, const etcd_op *op, const etcd_call_options *call, etcd_do_fn done, void *arg,
-                  etcd_call_id *id, etcd_error *err)
+static int do_op(etcd_client *client, const etcd_op *op, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     const void *request;
     const etcd__unary *unary = method_of(op, &request);
 
     if (unary == NULL)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "op is NULL");
-    return etcd__unary_start(client, unary, request, call, (etcd__any_fn)done, arg, id, err);
+    return etcd__sink_call(client, unary, request, call, sink, err);
+}
+
+int etcd_do(etcd_client *client, const etcd_op *op, const etcd_call_options *call, etcd_op_response **out, etcd_error *err)
+{
+    return do_op(client, op, call, etcd__sink_out(out), err);
+}
+
+int etcd_do_async(etcd_client *client, const etcd_op *op, const etcd_call_options *call, etcd_do_fn done, void *arg,
+                  etcd_call_id *id, etcd_error *err)
+{
+    return do_op(client, op, call, ETCD__SINK_DONE(done, arg, id), err);
 }

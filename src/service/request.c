@@ -38,14 +38,6 @@ void etcd__range_end_free(etcd__range_end *end)
 
 /* --- keys and ranges -------------------------------------------------------------------------- */
 
-/* What the options of get, delete and compare say of a range. */
-struct range_choice {
-    const char *range_end;
-    int64_t range_end_len;
-    bool prefix;
-    bool from_key;
-};
-
 static int check_bytes(const char *what, const char *data, size_t len, etcd_error *err)
 {
     if (data == NULL && len > 0)
@@ -53,7 +45,31 @@ static int check_bytes(const char *what, const char *data, size_t len, etcd_erro
     return ETCD_OK;
 }
 
-static int check_choice(const struct range_choice *choice, etcd_error *err)
+int etcd__request_bytes(const char *what, const char *data, size_t len, etcd_bytes *bytes, etcd_error *err)
+{
+    *bytes = bytes_of(data, len);
+    return check_bytes(what, data, len, err);
+}
+
+int etcd__request_text(const char *what, const char *text, etcd_bytes *bytes, etcd_error *err)
+{
+    if (text == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "%s is NULL", what);
+    *bytes = bytes_of(text, strlen(text));
+    return ETCD_OK;
+}
+
+int etcd__request_to(const char *endpoint, const etcd_call_options *call, etcd_call_options *to, etcd_error *err)
+{
+    int rc = etcd__options_load(to, sizeof *to, call, "etcd_call_options", err);
+
+    to->size = sizeof *to;
+    if (endpoint != NULL)
+        to->endpoint = endpoint;
+    return rc;
+}
+
+static int check_choice(const etcd__range_choice *choice, etcd_error *err)
 {
     if (choice->prefix + choice->from_key + (choice->range_end != NULL) > 1)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "prefix, from_key and range_end exclude each other: set one of them");
@@ -83,9 +99,8 @@ static int prefix_end(const char *key, size_t key_len, etcd__range_end *room, et
     return ETCD_OK;
 }
 
-/* Resolves key and choice into the key and range end of a request. */
-static int set_range(const char *key, size_t key_len, const struct range_choice *choice, etcd__range_end *room,
-                     etcd_bytes *request_key, etcd_bytes *request_end, etcd_error *err)
+int etcd__request_range(const char *key, size_t key_len, const etcd__range_choice *choice, etcd__range_end *room,
+                        etcd_bytes *request_key, etcd_bytes *request_end, etcd_error *err)
 {
     int rc = check_bytes("key", key, key_len, err);
 
@@ -153,7 +168,7 @@ int etcd__request_get(const char *key, size_t key_len, const etcd_get_options *o
                       etcd__range_end *end, const etcd_call_options **call, etcd_error *err)
 {
     etcd_get_options o;
-    struct range_choice choice;
+    etcd__range_choice choice;
     int rc = etcd__options_load(&o, sizeof o, options, "etcd_get_options", err);
 
     if (rc == ETCD_OK)
@@ -176,8 +191,8 @@ int etcd__request_get(const char *key, size_t key_len, const etcd_get_options *o
         .max_create_revision = o.max_create_revision,
     };
     *call = o.call;
-    choice = (struct range_choice){o.range_end, o.range_end_len, o.prefix, o.from_key};
-    return set_range(key, key_len, &choice, end, &request->key, &request->range_end, err);
+    choice = (etcd__range_choice){o.range_end, o.range_end_len, o.prefix, o.from_key};
+    return etcd__request_range(key, key_len, &choice, end, &request->key, &request->range_end, err);
 }
 
 /* --- put, delete, compare --------------------------------------------------------------------- */
@@ -218,15 +233,15 @@ int etcd__request_delete(const char *key, size_t key_len, const etcd_delete_opti
                          etcd__range_end *end, const etcd_call_options **call, etcd_error *err)
 {
     etcd_delete_options o;
-    struct range_choice choice;
+    etcd__range_choice choice;
     int rc = etcd__options_load(&o, sizeof o, options, "etcd_delete_options", err);
 
     if (rc < 0)
         return rc;
     *request = (etcd__delete_range_request){.prev_kv = o.prev_kv};
     *call = o.call;
-    choice = (struct range_choice){o.range_end, o.range_end_len, o.prefix, o.from_key};
-    return set_range(key, key_len, &choice, end, &request->key, &request->range_end, err);
+    choice = (etcd__range_choice){o.range_end, o.range_end_len, o.prefix, o.from_key};
+    return etcd__request_range(key, key_len, &choice, end, &request->key, &request->range_end, err);
 }
 
 static int check_compare(const etcd_compare_options *o, etcd_error *err)
@@ -248,7 +263,7 @@ int etcd__request_compare(const char *key, size_t key_len, const etcd_compare_op
                           etcd__range_end *end, etcd_error *err)
 {
     etcd_compare_options o;
-    struct range_choice choice;
+    etcd__range_choice choice;
     int rc = etcd__options_load(&o, sizeof o, options, "etcd_compare_options", err);
 
     if (rc == ETCD_OK)
@@ -261,8 +276,8 @@ int etcd__request_compare(const char *key, size_t key_len, const etcd_compare_op
         .number = o.number,
         .value = bytes_of(o.value, (size_t)o.value_len),
     };
-    choice = (struct range_choice){o.range_end, o.range_end_len, o.prefix, false};
-    return set_range(key, key_len, &choice, end, &request->key, &request->range_end, err);
+    choice = (etcd__range_choice){o.range_end, o.range_end_len, o.prefix, false};
+    return etcd__request_range(key, key_len, &choice, end, &request->key, &request->range_end, err);
 }
 
 /* --- copies ----------------------------------------------------------------------------------- */

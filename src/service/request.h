@@ -1,4 +1,4 @@
-/* From keys and options to request messages: what kv, txn and op share. Everything the Go client refuses or panics
+/* From keys and options to request messages: what the services share. Everything the Go client refuses or panics
  * on, and what the server would refuse for certain, is refused here with a text that says what to change. */
 #ifndef ETCD__SERVICE_REQUEST_H
 #define ETCD__SERVICE_REQUEST_H
@@ -15,6 +15,27 @@ typedef struct etcd__range_end {
 } etcd__range_end;
 
 void etcd__range_end_free(etcd__range_end *end);
+
+/** What options say of a range. */
+typedef struct etcd__range_choice {
+    const char *range_end;
+    int64_t range_end_len;
+    bool prefix;
+    bool from_key;
+} etcd__range_choice;
+
+/** Resolves a key and a choice into the key and the range end of a request. ETCD_ERR_ARGUMENT, ETCD_ERR_EMPTY_KEY. */
+int etcd__request_range(const char *key, size_t key_len, const etcd__range_choice *choice, etcd__range_end *room,
+                        etcd_bytes *request_key, etcd_bytes *request_end, etcd_error *err);
+
+/** Stores bytes, or refuses NULL ones that have a length. `what` names the argument in the message. */
+int etcd__request_bytes(const char *what, const char *data, size_t len, etcd_bytes *bytes, etcd_error *err);
+
+/** Stores a string without its NUL, or refuses NULL. */
+int etcd__request_text(const char *what, const char *text, etcd_bytes *bytes, etcd_error *err);
+
+/** Copies call options for a call to `endpoint`; NULL: to that of the options, else any. */
+int etcd__request_to(const char *endpoint, const etcd_call_options *call, etcd_call_options *to, etcd_error *err);
 
 /** Fill a request whose bytes point into the arguments and `end`. `*call` becomes the options' call options. */
 int etcd__request_get(const char *key, size_t key_len, const etcd_get_options *options, etcd__range_request *request,

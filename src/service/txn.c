@@ -5,9 +5,9 @@
 #include "base/error.h"
 #include "client/client.h"
 #include "client/options.h"
-#include "client/unary.h"
 #include "service/op.h"
 #include "service/request.h"
+#include "service/sink.h"
 
 #include <string.h>
 
@@ -202,14 +202,11 @@ void etcd_txn_else(etcd_txn *txn)
 
 /* --- committing ------------------------------------------------------------------------------- */
 
-static void deliver(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, void *arg)
-{
-    ((etcd_txn_fn)done)(client, response, err, arg);
-}
+ETCD__UNARY(txn, KV_TXN, TXN)
 
 /* GO-DIFF: the Go client never repeats a transaction; one that only reads may be (etcd issue 8735). */
-static const etcd__unary unary_txn = {ETCD__RPC_KV_TXN, false, ETCD_CALL_TXN, deliver, NULL};
-static const etcd__unary unary_read_txn = {ETCD__RPC_KV_TXN, true, ETCD_CALL_TXN, deliver, NULL};
+static const etcd__unary unary_read_txn = {
+    .rpc = ETCD__RPC_KV_TXN, .read_only = true, .call_type = ETCD_CALL_TXN, .deliver = deliver_txn};
 
 int etcd__txn_request_of(const etcd_txn *txn, etcd__txn_request *request, etcd_error *err)
 {
@@ -229,28 +226,23 @@ int etcd__txn_request_of(const etcd_txn *txn, etcd__txn_request *request, etcd_e
     return ETCD_OK;
 }
 
-int etcd_txn_commit(etcd_txn *txn, const etcd_call_options *call, etcd_txn_response **out, etcd_error *err)
-{
-    etcd__txn_request request;
-    void *response = NULL;
-    int rc = etcd__txn_request_of(txn, &request, err);
-
-    if (rc == ETCD_OK)
-        rc = etcd__unary_call(txn->client, etcd__txn_writes(&request) ? &unary_txn : &unary_read_txn, &request, call,
-                              out ? &response : NULL, err);
-    if (out != NULL)
-        *out = response;
-    return rc;
-}
-
-int etcd_txn_commit_async(etcd_txn *txn, const etcd_call_options *call, etcd_txn_fn done, void *arg, etcd_call_id *id,
-                          etcd_error *err)
+static int commit(etcd_txn *txn, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd__txn_request request;
     int rc = etcd__txn_request_of(txn, &request, err);
 
     if (rc < 0)
         return rc;
-    return etcd__unary_start(txn->client, etcd__txn_writes(&request) ? &unary_txn : &unary_read_txn, &request, call,
-                             (etcd__any_fn)done, arg, id, err);
+    return etcd__sink_call(txn->client, etcd__txn_writes(&request) ? &unary_txn : &unary_read_txn, &request, call, sink, err);
+}
+
+int etcd_txn_commit(etcd_txn *txn, const etcd_call_options *call, etcd_txn_response **out, etcd_error *err)
+{
+    return commit(txn, call, etcd__sink_out(out), err);
+}
+
+int etcd_txn_commit_async(etcd_txn *txn, const etcd_call_options *call, etcd_txn_fn done, void *arg, etcd_call_id *id,
+                          etcd_error *err)
+{
+    return commit(txn, call, ETCD__SINK_DONE(done, arg, id), err);
 }

@@ -306,10 +306,10 @@ static const etcd__pb_field lease_status_fields[] = {
 WITHOUT_BYTES(lease_status, etcd_lease_status, "etcdserverpb.LeaseStatus")
 
 static const etcd__pb_field lease_leases_response_fields[] = {
-    ETCD__PB_SUB(etcd_lease_leases_response, 1, "header", header, response_header),
-    ETCD__PB_REPEATED(etcd_lease_leases_response, 2, "leases", leases, lease_status),
+    ETCD__PB_SUB(etcd_lease_list_response, 1, "header", header, response_header),
+    ETCD__PB_REPEATED(etcd_lease_list_response, 2, "leases", leases, lease_status),
 };
-WITHOUT_BYTES(lease_leases_response, etcd_lease_leases_response, "etcdserverpb.LeaseLeasesResponse")
+WITHOUT_BYTES(lease_leases_response, etcd_lease_list_response, "etcdserverpb.LeaseLeasesResponse")
 
 /* -- Cluster -- */
 
@@ -330,10 +330,10 @@ WITHOUT_BYTES(member_add_request, etcd__member_add_request, "etcdserverpb.Member
 
 static const etcd__pb_field member_add_response_fields[] = {
     ETCD__PB_SUB(etcd_member_add_response, 1, "header", header, response_header),
-    ETCD__PB_OPTIONAL(etcd_member_add_response, 2, "member", member, member),
+    ETCD__PB_SUB(etcd_member_add_response, 2, "member", member, member),
     ETCD__PB_REPEATED(etcd_member_add_response, 3, "members", members, member),
 };
-WITHOUT_BYTES(member_add_response, etcd_member_add_response, "etcdserverpb.MemberAddResponse")
+WITH_BYTES(member_add_response, etcd_member_add_response, "etcdserverpb.MemberAddResponse", .member = {.name = EMPTY})
 
 static const etcd__pb_field member_remove_request_fields[] = {
     ETCD__PB_SCALAR(etcd__member_remove_request, 1, "ID", id),
@@ -660,7 +660,8 @@ static const etcd__pb_field role_revoke_permission_request_fields[] = {
 WITH_BYTES(role_revoke_permission_request, etcd__role_revoke_permission_request, "etcdserverpb.AuthRoleRevokePermissionRequest",
            .role = EMPTY, .key = EMPTY, .range_end = EMPTY)
 
-HEADER_ONLY(role_revoke_permission_response, etcd_role_revoke_permission_response, "etcdserverpb.AuthRoleRevokePermissionResponse")
+HEADER_ONLY(role_revoke_permission_response, etcd_role_revoke_permission_response,
+            "etcdserverpb.AuthRoleRevokePermissionResponse")
 
 /* -- Lock and election of the server, health -- */
 
@@ -671,25 +672,25 @@ static const etcd__pb_field lock_request_fields[] = {
 WITH_BYTES(lock_request, etcd__lock_request, "v3lockpb.LockRequest", .name = EMPTY)
 
 static const etcd__pb_field lock_response_fields[] = {
-    ETCD__PB_SUB(etcd__lock_response, 1, "header", header, response_header),
-    ETCD__PB_SCALAR(etcd__lock_response, 2, "key", key),
+    ETCD__PB_SUB(etcd_lock_response, 1, "header", header, response_header),
+    ETCD__PB_SCALAR(etcd_lock_response, 2, "key", key),
 };
-WITH_BYTES(lock_response, etcd__lock_response, "v3lockpb.LockResponse", .key = EMPTY)
+WITH_BYTES(lock_response, etcd_lock_response, "v3lockpb.LockResponse", .key = EMPTY)
 
 static const etcd__pb_field unlock_request_fields[] = {
     ETCD__PB_SCALAR(etcd__unlock_request, 1, "key", key),
 };
 WITH_BYTES(unlock_request, etcd__unlock_request, "v3lockpb.UnlockRequest", .key = EMPTY)
 
-HEADER_ONLY(unlock_response, etcd__unlock_response, "v3lockpb.UnlockResponse")
+HEADER_ONLY(unlock_response, etcd_unlock_response, "v3lockpb.UnlockResponse")
 
 static const etcd__pb_field leader_key_fields[] = {
-    ETCD__PB_SCALAR(etcd__leader_key, 1, "name", name),
-    ETCD__PB_SCALAR(etcd__leader_key, 2, "key", key),
-    ETCD__PB_SCALAR(etcd__leader_key, 3, "rev", rev),
-    ETCD__PB_SCALAR(etcd__leader_key, 4, "lease", lease),
+    ETCD__PB_SCALAR(etcd_leader_key, 1, "name", name),
+    ETCD__PB_SCALAR(etcd_leader_key, 2, "key", key),
+    ETCD__PB_SCALAR(etcd_leader_key, 3, "rev", rev),
+    ETCD__PB_SCALAR(etcd_leader_key, 4, "lease", lease),
 };
-WITH_BYTES(leader_key, etcd__leader_key, "v3electionpb.LeaderKey", .name = EMPTY, .key = EMPTY)
+WITH_BYTES(leader_key, etcd_leader_key, "v3electionpb.LeaderKey", .name = EMPTY, .key = EMPTY)
 
 static const etcd__pb_field campaign_request_fields[] = {
     ETCD__PB_SCALAR(etcd__campaign_request, 1, "name", name),
@@ -699,10 +700,11 @@ static const etcd__pb_field campaign_request_fields[] = {
 WITH_BYTES(campaign_request, etcd__campaign_request, "v3electionpb.CampaignRequest", .name = EMPTY, .value = EMPTY)
 
 static const etcd__pb_field campaign_response_fields[] = {
-    ETCD__PB_SUB(etcd__campaign_response, 1, "header", header, response_header),
-    ETCD__PB_OPTIONAL(etcd__campaign_response, 2, "leader", leader, leader_key),
+    ETCD__PB_SUB(etcd_campaign_response, 1, "header", header, response_header),
+    ETCD__PB_SUB(etcd_campaign_response, 2, "leader", leader, leader_key),
 };
-WITHOUT_BYTES(campaign_response, etcd__campaign_response, "v3electionpb.CampaignResponse")
+WITH_BYTES(campaign_response, etcd_campaign_response, "v3electionpb.CampaignResponse",
+           .leader = {.name = EMPTY, .key = EMPTY})
 
 static const etcd__pb_field leader_request_fields[] = {
     ETCD__PB_SCALAR(etcd__leader_request, 1, "name", name),
@@ -710,17 +712,17 @@ static const etcd__pb_field leader_request_fields[] = {
 WITH_BYTES(leader_request, etcd__leader_request, "v3electionpb.LeaderRequest", .name = EMPTY)
 
 static const etcd__pb_field leader_response_fields[] = {
-    ETCD__PB_SUB(etcd__leader_response, 1, "header", header, response_header),
-    ETCD__PB_OPTIONAL(etcd__leader_response, 2, "kv", kv, kv),
+    ETCD__PB_SUB(etcd_leader_response, 1, "header", header, response_header),
+    ETCD__PB_SUB(etcd_leader_response, 2, "kv", kv, kv),
 };
-WITHOUT_BYTES(leader_response, etcd__leader_response, "v3electionpb.LeaderResponse")
+WITH_BYTES(leader_response, etcd_leader_response, "v3electionpb.LeaderResponse", .kv = {.key = EMPTY, .value = EMPTY})
 
 static const etcd__pb_field resign_request_fields[] = {
     ETCD__PB_OPTIONAL(etcd__resign_request, 1, "leader", leader, leader_key),
 };
 WITHOUT_BYTES(resign_request, etcd__resign_request, "v3electionpb.ResignRequest")
 
-HEADER_ONLY(resign_response, etcd__resign_response, "v3electionpb.ResignResponse")
+HEADER_ONLY(resign_response, etcd_resign_response, "v3electionpb.ResignResponse")
 
 static const etcd__pb_field proclaim_request_fields[] = {
     ETCD__PB_OPTIONAL(etcd__proclaim_request, 1, "leader", leader, leader_key),
@@ -728,7 +730,7 @@ static const etcd__pb_field proclaim_request_fields[] = {
 };
 WITH_BYTES(proclaim_request, etcd__proclaim_request, "v3electionpb.ProclaimRequest", .value = EMPTY)
 
-HEADER_ONLY(proclaim_response, etcd__proclaim_response, "v3electionpb.ProclaimResponse")
+HEADER_ONLY(proclaim_response, etcd_proclaim_response, "v3electionpb.ProclaimResponse")
 
 static const etcd__pb_field health_check_request_fields[] = {
     ETCD__PB_TEXT(etcd__health_check_request, 1, "service", service),
@@ -736,9 +738,9 @@ static const etcd__pb_field health_check_request_fields[] = {
 WITH_BYTES(health_check_request, etcd__health_check_request, "grpc.health.v1.HealthCheckRequest", .service = EMPTY)
 
 static const etcd__pb_field health_check_response_fields[] = {
-    ETCD__PB_ENUM(etcd__health_check_response, 1, "status", status, serving_status_names),
+    ETCD__PB_ENUM(etcd_health_check_response, 1, "status", status, serving_status_names),
 };
-WITHOUT_BYTES(health_check_response, etcd__health_check_response, "grpc.health.v1.HealthCheckResponse")
+WITHOUT_BYTES(health_check_response, etcd_health_check_response, "grpc.health.v1.HealthCheckResponse")
 
 #define ADDRESS(descriptor) &etcd__##descriptor##_type,
 const etcd__pb_message *const etcd__messages[] = {ETCD__MESSAGES(ADDRESS)};

@@ -10,6 +10,13 @@
 
 #include "wire/table.h"
 
+#include <etcd3/auth.h>
+#include <etcd3/cluster.h>
+#include <etcd3/election.h>
+#include <etcd3/health.h>
+#include <etcd3/lease.h>
+#include <etcd3/lock.h>
+#include <etcd3/maintenance.h>
 #include <etcd3/txn.h>
 
 /* For messages without fields: C has no empty struct. */
@@ -154,49 +161,12 @@ typedef struct etcd__lease_checkpoint_response {
     etcd_response_header header;
 } etcd__lease_checkpoint_response;
 
-typedef struct etcd_lease_grant_response {
-    etcd_response_header header;
-    int64_t id, ttl_s;
-    etcd_bytes error;
-} etcd_lease_grant_response;
-
-typedef struct etcd_lease_revoke_response {
-    etcd_response_header header;
-} etcd_lease_revoke_response;
-
 typedef struct etcd_keepalive_response {
     etcd_response_header header;
     int64_t id, ttl_s;
 } etcd_keepalive_response;
 
-typedef struct etcd_lease_time_to_live_response {
-    etcd_response_header header;
-    int64_t id, ttl_s, granted_ttl_s;
-    const etcd_bytes *keys;
-    size_t n_keys;
-} etcd_lease_time_to_live_response;
-
-typedef struct etcd_lease_status {
-    int64_t id;
-} etcd_lease_status;
-
-typedef struct etcd_lease_leases_response {
-    etcd_response_header header;
-    const etcd_lease_status *leases;
-    size_t n_leases;
-} etcd_lease_leases_response;
-
 /* -- Cluster -- */
-
-typedef struct etcd_member {
-    uint64_t id;
-    etcd_bytes name;
-    const etcd_bytes *peer_urls;
-    size_t n_peer_urls;
-    const etcd_bytes *client_urls;
-    size_t n_client_urls;
-    bool is_learner;
-} etcd_member;
 
 typedef struct etcd__member_add_request {
     const etcd_bytes *peer_urls;
@@ -222,44 +192,9 @@ typedef struct etcd__member_promote_request {
     uint64_t id;
 } etcd__member_promote_request;
 
-typedef struct etcd_member_add_response {
-    etcd_response_header header;
-    const etcd_member *member;
-    const etcd_member *members;
-    size_t n_members;
-} etcd_member_add_response;
-
-typedef struct etcd_member_remove_response {
-    etcd_response_header header;
-    const etcd_member *members;
-    size_t n_members;
-} etcd_member_remove_response;
-
-typedef struct etcd_member_update_response {
-    etcd_response_header header;
-    const etcd_member *members;
-    size_t n_members;
-} etcd_member_update_response;
-
-typedef struct etcd_member_list_response {
-    etcd_response_header header;
-    const etcd_member *members;
-    size_t n_members;
-} etcd_member_list_response;
-
-typedef struct etcd_member_promote_response {
-    etcd_response_header header;
-    const etcd_member *members;
-    size_t n_members;
-} etcd_member_promote_response;
-
 /* -- Maintenance -- */
 
-enum etcd_alarm_type { ETCD_ALARM_NONE = 0, ETCD_ALARM_NOSPACE = 1, ETCD_ALARM_CORRUPT = 2 };
-
 enum etcd_alarm_action { ETCD_ALARM_GET = 0, ETCD_ALARM_ACTIVATE = 1, ETCD_ALARM_DEACTIVATE = 2 };
-
-enum etcd_downgrade_action { ETCD_DOWNGRADE_VALIDATE = 0, ETCD_DOWNGRADE_ENABLE = 1, ETCD_DOWNGRADE_CANCEL = 2 };
 
 typedef struct etcd__alarm_request {
     int32_t action; /* etcd_alarm_action */
@@ -284,51 +219,6 @@ typedef struct etcd__downgrade_version_test_request {
     etcd_bytes ver;
 } etcd__downgrade_version_test_request;
 
-typedef struct etcd_alarm_member {
-    uint64_t member_id;
-    int32_t alarm; /* etcd_alarm_type */
-} etcd_alarm_member;
-
-typedef struct etcd_alarm_response {
-    etcd_response_header header;
-    const etcd_alarm_member *alarms;
-    size_t n_alarms;
-} etcd_alarm_response;
-
-typedef struct etcd_downgrade_info {
-    bool enabled;
-    etcd_bytes target_version;
-} etcd_downgrade_info;
-
-typedef struct etcd_status_response {
-    etcd_response_header header;
-    etcd_bytes version;
-    int64_t db_size;
-    uint64_t leader, raft_index, raft_term, raft_applied_index;
-    const etcd_bytes *errors;
-    size_t n_errors;
-    int64_t db_size_in_use;
-    bool is_learner;
-    etcd_bytes storage_version;
-    int64_t db_size_quota;
-    const etcd_downgrade_info *downgrade_info;
-} etcd_status_response;
-
-typedef struct etcd_defragment_response {
-    etcd_response_header header;
-} etcd_defragment_response;
-
-typedef struct etcd_hash_response {
-    etcd_response_header header;
-    uint32_t hash;
-} etcd_hash_response;
-
-typedef struct etcd_hash_kv_response {
-    etcd_response_header header;
-    uint32_t hash;
-    int64_t compact_revision, hash_revision;
-} etcd_hash_kv_response;
-
 typedef struct etcd_snapshot_response {
     etcd_response_header header;
     uint64_t remaining_bytes;
@@ -336,23 +226,7 @@ typedef struct etcd_snapshot_response {
     etcd_bytes version;
 } etcd_snapshot_response;
 
-typedef struct etcd_move_leader_response {
-    etcd_response_header header;
-} etcd_move_leader_response;
-
-typedef struct etcd_downgrade_response {
-    etcd_response_header header;
-    etcd_bytes version;
-} etcd_downgrade_response;
-
 /* -- Auth -- */
-
-enum etcd_permission_type { ETCD_PERMISSION_READ = 0, ETCD_PERMISSION_WRITE = 1, ETCD_PERMISSION_READWRITE = 2 };
-
-typedef struct etcd_permission {
-    int32_t type; /* etcd_permission_type */
-    etcd_bytes key, range_end;
-} etcd_permission;
 
 typedef struct etcd__user_add_options {
     bool no_password;
@@ -422,84 +296,10 @@ typedef struct etcd__role_revoke_permission_request {
     etcd_bytes role, key, range_end;
 } etcd__role_revoke_permission_request;
 
-typedef struct etcd_auth_enable_response {
-    etcd_response_header header;
-} etcd_auth_enable_response;
-
-typedef struct etcd_auth_disable_response {
-    etcd_response_header header;
-} etcd_auth_disable_response;
-
-typedef struct etcd_auth_status_response {
-    etcd_response_header header;
-    bool enabled;
-    uint64_t auth_revision;
-} etcd_auth_status_response;
-
 typedef struct etcd_authenticate_response {
     etcd_response_header header;
     etcd_bytes token;
 } etcd_authenticate_response;
-
-typedef struct etcd_user_add_response {
-    etcd_response_header header;
-} etcd_user_add_response;
-
-typedef struct etcd_user_get_response {
-    etcd_response_header header;
-    const etcd_bytes *roles;
-    size_t n_roles;
-} etcd_user_get_response;
-
-typedef struct etcd_user_list_response {
-    etcd_response_header header;
-    const etcd_bytes *users;
-    size_t n_users;
-} etcd_user_list_response;
-
-typedef struct etcd_user_delete_response {
-    etcd_response_header header;
-} etcd_user_delete_response;
-
-typedef struct etcd_user_change_password_response {
-    etcd_response_header header;
-} etcd_user_change_password_response;
-
-typedef struct etcd_user_grant_role_response {
-    etcd_response_header header;
-} etcd_user_grant_role_response;
-
-typedef struct etcd_user_revoke_role_response {
-    etcd_response_header header;
-} etcd_user_revoke_role_response;
-
-typedef struct etcd_role_add_response {
-    etcd_response_header header;
-} etcd_role_add_response;
-
-typedef struct etcd_role_get_response {
-    etcd_response_header header;
-    const etcd_permission *perm;
-    size_t n_perm;
-} etcd_role_get_response;
-
-typedef struct etcd_role_list_response {
-    etcd_response_header header;
-    const etcd_bytes *roles;
-    size_t n_roles;
-} etcd_role_list_response;
-
-typedef struct etcd_role_delete_response {
-    etcd_response_header header;
-} etcd_role_delete_response;
-
-typedef struct etcd_role_grant_permission_response {
-    etcd_response_header header;
-} etcd_role_grant_permission_response;
-
-typedef struct etcd_role_revoke_permission_response {
-    etcd_response_header header;
-} etcd_role_revoke_permission_response;
 
 /* -- the server's own lock and election services, and health -- */
 
@@ -508,23 +308,9 @@ typedef struct etcd__lock_request {
     int64_t lease;
 } etcd__lock_request;
 
-typedef struct etcd__lock_response {
-    etcd_response_header header;
-    etcd_bytes key;
-} etcd__lock_response;
-
 typedef struct etcd__unlock_request {
     etcd_bytes key;
 } etcd__unlock_request;
-
-typedef struct etcd__unlock_response {
-    etcd_response_header header;
-} etcd__unlock_response;
-
-typedef struct etcd__leader_key {
-    etcd_bytes name, key;
-    int64_t rev, lease;
-} etcd__leader_key;
 
 typedef struct etcd__campaign_request {
     etcd_bytes name;
@@ -532,51 +318,22 @@ typedef struct etcd__campaign_request {
     etcd_bytes value;
 } etcd__campaign_request;
 
-typedef struct etcd__campaign_response {
-    etcd_response_header header;
-    const etcd__leader_key *leader;
-} etcd__campaign_response;
-
 typedef struct etcd__leader_request {
     etcd_bytes name;
 } etcd__leader_request;
 
-typedef struct etcd__leader_response {
-    etcd_response_header header;
-    const etcd_kv *kv;
-} etcd__leader_response;
-
 typedef struct etcd__resign_request {
-    const etcd__leader_key *leader;
+    const etcd_leader_key *leader;
 } etcd__resign_request;
 
-typedef struct etcd__resign_response {
-    etcd_response_header header;
-} etcd__resign_response;
-
 typedef struct etcd__proclaim_request {
-    const etcd__leader_key *leader;
+    const etcd_leader_key *leader;
     etcd_bytes value;
 } etcd__proclaim_request;
-
-typedef struct etcd__proclaim_response {
-    etcd_response_header header;
-} etcd__proclaim_response;
-
-enum etcd__health_status {
-    ETCD__HEALTH_UNKNOWN = 0,
-    ETCD__HEALTH_SERVING = 1,
-    ETCD__HEALTH_NOT_SERVING = 2,
-    ETCD__HEALTH_SERVICE_UNKNOWN = 3
-};
 
 typedef struct etcd__health_check_request {
     etcd_bytes service;
 } etcd__health_check_request;
-
-typedef struct etcd__health_check_response {
-    int32_t status; /* etcd__health_status */
-} etcd__health_check_response;
 
 /* -- the tables -- */
 

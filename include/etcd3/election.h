@@ -1,0 +1,93 @@
+/* Elections that the server runs (service v3electionpb.Election): for programs that cannot wait for leadership by
+ * themselves.
+ *
+ * Candidates of a name wait in a line; the first is the leader until it resigns or its lease ends. Nothing tells the
+ * leader of the loss.
+ *
+ * Every call has a blocking form and one ending in _async with a callback; see client.h for threads, callbacks and
+ * the completion queue. A response belongs to the caller and is freed with etcd_response_free(). In the blocking
+ * form `out` may be NULL when only success matters.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ETCD3_ELECTION_H
+#define ETCD3_ELECTION_H
+
+#include "client.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Proof of leadership (v3electionpb.LeaderKey). */
+typedef struct etcd_leader_key {
+    etcd_bytes name; /**< of the election */
+    etcd_bytes key;  /**< what holds the leadership */
+    int64_t rev;     /**< create revision of the key: the fencing token */
+    int64_t lease;
+} etcd_leader_key;
+
+typedef struct etcd_campaign_response {
+    etcd_response_header header;
+    etcd_leader_key leader; /**< for etcd_proclaim() and etcd_resign() */
+} etcd_campaign_response;
+
+typedef struct etcd_proclaim_response {
+    etcd_response_header header;
+} etcd_proclaim_response;
+
+typedef struct etcd_leader_response {
+    etcd_response_header header;
+    etcd_kv kv; /**< the leader's key with the value that it proclaims */
+} etcd_leader_response;
+
+typedef struct etcd_resign_response {
+    etcd_response_header header;
+} etcd_resign_response;
+
+/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+ *  an error; `err` is NULL after a success and valid during the callback. */
+typedef void (*etcd_campaign_fn)(etcd_client *client, etcd_campaign_response *response, const etcd_error *err,
+                                 void *arg);
+typedef void (*etcd_proclaim_fn)(etcd_client *client, etcd_proclaim_response *response, const etcd_error *err,
+                                 void *arg);
+typedef void (*etcd_leader_fn)(etcd_client *client, etcd_leader_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_resign_fn)(etcd_client *client, etcd_resign_response *response, const etcd_error *err, void *arg);
+
+/** Waits until the lease's candidate leads the election, and proclaims the value. With lease 0 the server grants one
+ *  of 60 seconds that nobody can keep alive. Waits as long as `call` allows: give a timeout. A call that ends before
+ *  gives up its place in the line, but one whose error has ETCD_ERROR_MAYBE_APPLIED may lead until the lease ends.
+ *  ETCD_ERR_LEASE_NOT_FOUND. Sent at most once. Since 0.1. */
+ETCD_EXPORT int etcd_campaign(etcd_client *client, const char *name, size_t name_len, int64_t lease, const char *value,
+                              size_t value_len, const etcd_call_options *call, etcd_campaign_response **out,
+                              etcd_error *err);
+ETCD_EXPORT int etcd_campaign_async(etcd_client *client, const char *name, size_t name_len, int64_t lease,
+                                    const char *value, size_t value_len, const etcd_call_options *call,
+                                    etcd_campaign_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+
+/** Replaces the value that the leader proclaims. ETCD_ERR_UNKNOWN with "election: not leader" when `leader` leads no
+ *  more. Sent at most once. Since 0.1. */
+ETCD_EXPORT int etcd_proclaim(etcd_client *client, const etcd_leader_key *leader_key, const char *value,
+                              size_t value_len, const etcd_call_options *call, etcd_proclaim_response **out,
+                              etcd_error *err);
+ETCD_EXPORT int etcd_proclaim_async(etcd_client *client, const etcd_leader_key *leader_key, const char *value,
+                                    size_t value_len, const etcd_call_options *call, etcd_proclaim_fn done, void *arg,
+                                    etcd_call_id *id, etcd_error *err);
+
+/** Asks who leads. ETCD_ERR_UNKNOWN with "election: no leader" when nobody does. Repeated on a lost connection
+ *  within the deadline. Since 0.1. */
+ETCD_EXPORT int etcd_leader(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
+                            etcd_leader_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_leader_async(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
+                                  etcd_leader_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+
+/** Gives up the leadership. A success when it was lost before. Sent at most once. Since 0.1. */
+ETCD_EXPORT int etcd_resign(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call,
+                            etcd_resign_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_resign_async(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call,
+                                  etcd_resign_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
