@@ -141,19 +141,23 @@ static void leave_seat(etcd_client *client)
         uv_cond_broadcast(&client->shared.changed);
 }
 
-/* Lock held at entry, released at exit. Drives until the call was delivered or somebody needs the seat. */
-static void drive_own_call(etcd__user_call *call)
+/* Lock held at entry, released at exit. Drives until the call was delivered or somebody needs the seat. Returns whether it was
+ * delivered, as seen from the seat: afterwards another driver may be in the middle of it. */
+static bool drive_own_call(etcd__user_call *call)
 {
     etcd_client *client = call->client;
+    bool delivered;
 
     client->shared.driver = ETCD__DRIVER_CALLER;
     uv_mutex_unlock(&client->shared.lock);
     do
         turn_for(call);
     while (!call->delivered && !seat_is_wanted(client));
+    delivered = call->delivered;
     uv_mutex_lock(&client->shared.lock);
     leave_seat(client);
     uv_mutex_unlock(&client->shared.lock);
+    return delivered;
 }
 
 void etcd__driver_run(etcd__user_call *call)
@@ -168,8 +172,7 @@ void etcd__driver_run(etcd__user_call *call)
         return;
     }
     if (client->shared.driver == ETCD__DRIVER_NOBODY && !seat_is_wanted(client)) {
-        drive_own_call(call);
-        if (call->delivered)
+        if (drive_own_call(call))
             return;
     } else {
         wake = etcd__driver_notify(client);
