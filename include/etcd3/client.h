@@ -32,6 +32,19 @@ typedef uint64_t etcd_call_id;
 /** Levels of etcd_client_options.log_fn. */
 enum etcd_log_level { ETCD_LOG_ERROR = 1, ETCD_LOG_WARN = 2, ETCD_LOG_INFO = 3, ETCD_LOG_DEBUG = 4 };
 
+/** One call that has ended, for etcd_client_options.call_fn. Strings are valid during the hook. */
+typedef struct etcd_call_info {
+    etcd_call_id id;
+    const char *method;      /**< "/etcdserverpb.KV/Put" */
+    const char *endpoint;    /**< that had the last attempt; "" when nothing was sent */
+    const char *traceparent; /**< as the call was given it, or NULL */
+    int32_t attempts;        /**< requests sent */
+    int32_t code;            /**< ETCD_OK or the error's code */
+    int64_t request_bytes;   /**< of the message */
+    int64_t response_bytes;
+    int64_t duration_ns;     /**< since the call was made */
+} etcd_call_info;
+
 /** How a client connects and behaves. Zero in a field means its default. Build one with ETCD_CLIENT(...) or
  *  etcd_client_options_init(). All pointers are borrowed for the call of etcd_client_new(). */
 typedef struct etcd_client_options {
@@ -61,6 +74,16 @@ typedef struct etcd_client_options {
     void *token_arg;
     bool allow_plain_auth;        /**< send password and token over plain http also to other hosts */
     const char *user_agent;       /**< put before the library's own */
+    int64_t auto_sync_interval_ms; /**< how often to do what etcd_client_sync() does; 0: never */
+    bool leader_first;            /**< calls that need the leader go to it directly where it is known: one hop less */
+    /** Told when the connection to an endpoint changes its state (of etcd_endpoint_state); `reason` is why the last one
+     *  ended, "" when none has. A callback like any other: see above. */
+    void (*state_fn)(etcd_client *client, const char *endpoint, int state, const char *reason, void *arg);
+    void *state_arg;
+    /** Told of every call that has ended, before its own callback; on the driving thread. It must be quick and must not
+     *  call the library. */
+    void (*call_fn)(const etcd_call_info *info, void *arg);
+    void *call_arg;
     void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log; may be called from any driving
                                                                     thread */
     void *log_arg;

@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "channel/auth.h"
+#include "channel/leader.h"
 #include "channel/outcome.h"
+#include "channel/sync.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@
 
 #define RETRY_JITTER 0.10
 #define API_VERSION "3.7"
+#define SERVER_SLACK (100 * ETCD__MS)
 #define MAX_RENEWALS 3 /* of the token, for one call */
 
 struct etcd__channel {
@@ -27,7 +30,9 @@ struct etcd__channel {
     etcd__list pinned;  /* calls that wait for the peer they name */
     etcd__list gated;   /* calls that wait for a token */
     etcd__list active;
-    etcd__auth *auth; /* NULL: no tokens */
+    etcd__auth *auth;     /* NULL: no tokens */
+    etcd__leader *leader; /* NULL: not looked for */
+    etcd__sync *sync;     /* NULL: the list stays as the program gave it */
     etcd__task pump;
     etcd__random random;
     bool closed;
@@ -191,6 +196,7 @@ static void attempt_again(etcd__call *call)
     int32_t quorum = (int32_t)(channel->peers.n / 2 + 1);
 
     call->connection = NULL;
+    call->served_by = NULL;
     if (call->attempts % quorum != 0) {
         queue_attempt(call);
         return;
@@ -252,6 +258,15 @@ static void on_message(etcd__grpc_call *grpc, uint8_t *data, size_t len)
     call->response_len = len;
 }
 
+/* Which limit was met, what the system said: the same words for each call that went down with the connection. */
+static void add_reason(etcd_error *err, const etcd_error *why)
+{
+    size_t used = strlen(err->message);
+
+    if (why != NULL)
+        (void)snprintf(err->message + used, sizeof err->message - used, ": %s", why->message);
+}
+
 static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
 {
     etcd__call *call = ETCD__CONTAINER_OF(grpc, etcd__call, grpc);
@@ -277,11 +292,16 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
     }
     verdict = etcd__outcome_judge(status, call->read_only, err);
     set_endpoint(err, call->connection->endpoint->text);
+    if (status->origin == ETCD__GRPC_FROM_CONNECTION)
+        add_reason(err, call->connection->why);
     code = err->code;
     if (etcd__outcome_blames_peer(code))
         etcd__peer_avoid(call->served_by);
+    if (channel->leader != NULL && code <= ETCD_ERR_NO_LEADER && code >= ETCD_ERR_TIMEOUT_WAIT_APPLIED_INDEX)
+        etcd__leader_refresh(channel->leader);
     if (renews_token(call, code)) {
         call->connection = NULL;
+        call->served_by = NULL;
         queue_attempt(call);
     } else if (may_go_on(call, verdict)) {
         attempt_again(call);
@@ -322,6 +342,18 @@ static size_t fill_metadata(etcd__call *call, etcd__h2_header headers[MAX_HEADER
     return n;
 }
 
+/* What the server is told of the deadline. Somewhat more than is left, so that it is ours that passes first: the
+ * server ends a call that is late with whatever its version makes of it, and cannot say what the connection was
+ * doing. */
+static int64_t timeout_for_server(const etcd__call *call)
+{
+    int64_t left = call->deadline - etcd__clock_monotonic();
+
+    if (call->deadline == ETCD__NEVER)
+        return -1;
+    return (left > 0 ? left : 0) + SERVER_SLACK;
+}
+
 static void start_attempt(etcd__call *call, etcd__peer *peer)
 {
     etcd__channel *channel = call->channel;
@@ -333,7 +365,7 @@ static void start_attempt(etcd__call *call, etcd__peer *peer)
         .authority_len = strlen(peer->endpoint.authority),
         .scheme = peer->endpoint.tls ? "https" : "http",
         .user_agent = channel->config.user_agent,
-        .timeout_ns = call->deadline == ETCD__NEVER ? -1 : call->deadline - etcd__clock_monotonic(),
+        .timeout_ns = timeout_for_server(call),
         .metadata = headers,
         .n_metadata = fill_metadata(call, headers),
         .body = call->body,
@@ -346,8 +378,6 @@ static void start_attempt(etcd__call *call, etcd__peer *peer)
     int rc;
 
     call->attempts++;
-    if (call->deadline != ETCD__NEVER && request.timeout_ns < 0)
-        request.timeout_ns = 0;
     memset(&call->grpc, 0, sizeof call->grpc);
     etcd__list_push_back(&channel->active, &call->node);
     rc = etcd__grpc_call_start(&call->grpc, peer->connection->h2, &request, &grpc_events, &err);
@@ -444,7 +474,12 @@ static void on_settled(void *arg, const etcd_error *err)
 
 static void on_state(void *arg)
 {
-    (void)arg;
+    etcd__channel *channel = arg;
+
+    if (channel->leader != NULL)
+        etcd__leader_refresh(channel->leader);
+    if (channel->config.on_state != NULL)
+        channel->config.on_state(channel->config.on_state_arg);
 }
 
 /* Finds the peer that a call names. Returns false when the call has ended instead. */
@@ -498,7 +533,14 @@ int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, e
 
     if (rc == ETCD_OK)
         etcd__loop_defer(channel->loop, &channel->pump);
+    if (rc == ETCD_OK && channel->leader != NULL)
+        etcd__leader_refresh(channel->leader);
     return rc;
+}
+
+const etcd__peers *etcd__channel_peers(const etcd__channel *channel)
+{
+    return &channel->peers;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -525,6 +567,10 @@ int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, cons
     etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, channel);
     rc = etcd__auth_new(&config->auth, channel, loop, on_settled, channel, &channel->auth, err);
     memset(&channel->config.auth, 0, sizeof channel->config.auth); /* the strings are the caller's */
+    if (rc == ETCD_OK && config->leader_first)
+        rc = etcd__leader_new(channel, loop, &channel->peers, &channel->leader, err);
+    if (rc == ETCD_OK && config->sync_interval > 0)
+        rc = etcd__sync_new(channel, loop, config->sync_interval, &channel->sync, err);
     if (rc == ETCD_OK)
         rc = etcd__peers_set(&channel->peers, endpoints, err);
     if (rc < 0) {
@@ -544,6 +590,10 @@ static void end_all(etcd__list *calls)
 void etcd__channel_close(etcd__channel *channel, bool politely)
 {
     channel->closed = true;
+    if (channel->leader != NULL)
+        etcd__leader_stop(channel->leader);
+    if (channel->sync != NULL)
+        etcd__sync_stop(channel->sync);
     end_all(&channel->gated);
     end_all(&channel->waiting);
     end_all(&channel->pinned);
@@ -558,5 +608,7 @@ void etcd__channel_free(etcd__channel *channel)
         return;
     etcd__channel_close(channel, false);
     etcd__auth_free(channel->auth);
+    etcd__leader_free(channel->leader);
+    etcd__sync_free(channel->sync);
     etcd__free(channel);
 }

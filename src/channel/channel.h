@@ -19,6 +19,9 @@ typedef struct etcd__channel_config {
     int32_t max_attempts;
     size_t max_message; /* received */
     const char *user_agent;
+    void (*on_state)(void *arg); /* some endpoint's connection changed its state; NULL: nobody cares */
+    void *on_state_arg;
+    int64_t sync_interval; /* ns between updates of the endpoint list from the cluster's members; 0: never */
     bool leader_first; /* calls that need the leader go to it directly where it is known */
 } etcd__channel_config;
 
@@ -35,6 +38,9 @@ void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code);
 
 /** Replaces the endpoints; see etcd__peers_set(). */
 int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err);
+
+/** To look at, by the driver. */
+const etcd__peers *etcd__channel_peers(const etcd__channel *channel);
 
 /** Ends all calls with ETCD_ERR_CLOSED and closes the connections, `politely` with a GOAWAY. Calls started later end
  *  at once. */

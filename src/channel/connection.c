@@ -19,6 +19,7 @@ static void fail(etcd__connection *c, const etcd_error *why)
     if (c->dead)
         return;
     c->dead = true;
+    c->why = why;
     etcd__loop_timer_stop(c->loop, &c->timer);
     etcd__loop_timer_stop(c->loop, &c->ping_timer);
     etcd__h2_connection_lost(c->h2, c->written);

@@ -47,6 +47,7 @@ struct etcd__connection {
     uint64_t received;   /* bytes */
     int64_t last_read;   /* when bytes arrived last */
     bool answered;       /* some stream got an answer: the connection is good */
+    const etcd_error *why; /* while its streams are closed because it is gone: the reason; else NULL */
     bool too_many_pings; /* the peer ended it because of our pings (gRPC keepalive, ENHANCE_YOUR_CALM) */
 
     /* private */

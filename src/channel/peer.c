@@ -105,6 +105,7 @@ static void on_gone(void *arg, etcd__connection *connection, const etcd_error *w
     etcd__list_remove(&connection->node);
     etcd__connection_free(connection, false);
     if (was_current) {
+        peer->member_id = 0; /* another may listen there next time */
         peer->last_error = *why;
         connect_again(peer, was_good);
     }

@@ -42,6 +42,8 @@ struct etcd__peer {
     etcd__connection *connection; /* the newest, while it is not draining; NULL in back-off */
     etcd_error last_error;        /* of the last connection that ended; code 0 when none did */
     etcd__peer_stats stats;
+    uint64_t member_id;           /* of the member behind it, where that was asked (channel/leader.h); 0: unknown */
+    int32_t reported;             /* for the client: the state that the program was told last */
     unsigned users;               /* calls that are pinned to it; the owner counts */
     bool retired;
     bool removed;                 /* for the owner, while it replaces a list of endpoints */

@@ -147,6 +147,10 @@ static int open_channel(etcd_client *client, const etcd_client_options *o, etcd_
         .max_attempts = (int32_t)or_default(o->max_attempts, DEFAULT_MAX_ATTEMPTS),
         .max_message = (size_t)or_default(o->max_recv_bytes, DEFAULT_MAX_RECV),
         .user_agent = client->user_agent,
+        .leader_first = o->leader_first,
+        .sync_interval = o->auto_sync_interval_ms > 0 ? etcd__clock_from_ms(o->auto_sync_interval_ms) : 0,
+        .on_state = etcd__endpoints_changed,
+        .on_state_arg = client,
     };
     int rc = etcd__loop_new(on_wake, client, &client->io.loop, err);
 
@@ -171,6 +175,13 @@ static int init_client(etcd_client *client, const etcd_client_options *o, etcd_e
     etcd__list_init(&client->io.dispatch.node);
     client->io.dispatch.fn = etcd__driver_dispatch;
     client->io.dispatch.arg = client;
+    etcd__list_init(&client->io.report.node);
+    client->io.report.fn = etcd__endpoints_report;
+    client->io.report.arg = client;
+    client->call_fn = o->call_fn;
+    client->call_arg = o->call_arg;
+    client->state_fn = o->state_fn;
+    client->state_arg = o->state_arg;
     client->user_agent = make_user_agent(o->user_agent);
     return client->user_agent ? ETCD_OK : etcd__error_no_memory(err);
 }
@@ -278,6 +289,7 @@ static void close_engine(etcd_client *client)
     etcd__driver_start_submitted(client);
     etcd__channel_close(client->io.channel, true);
     etcd__driver_dispatch(client);
+    etcd__list_remove(&client->io.report.node);
     uv_mutex_lock(&client->shared.lock);
     uv_cond_broadcast(&client->shared.completed);
     uv_mutex_unlock(&client->shared.lock);

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "channel/channel.h"
+#include "client/metrics.h"
 #include "client/unary.h"
 
 #include <etcd3/client.h>
@@ -25,6 +26,7 @@ typedef struct etcd__user_call {
     etcd__call call; /* the channel's part */
     const etcd__unary *unary;
     etcd_client *client;
+    int64_t started; /* monotonic ns */
     etcd_call_id id;
     etcd__form form;
     etcd__any_fn done;
@@ -57,6 +59,10 @@ struct etcd_client {
     size_t max_send;
     char *user_agent;
     uv_thread_t io_thread;
+    void (*call_fn)(const etcd_call_info *info, void *arg);
+    void *call_arg;
+    void (*state_fn)(etcd_client *client, const char *endpoint, int state, const char *reason, void *arg);
+    void *state_arg;
 
     atomic_int refs;               /* the handle, the I/O thread, children */
     atomic_bool closed;
@@ -87,6 +93,9 @@ struct etcd_client {
         etcd__channel *channel;
         etcd__list ended; /* etcd__user_call: to be dispatched */
         etcd__task dispatch;
+        etcd__task report;        /* of changed endpoint states */
+        etcd__metrics metrics;
+        unsigned callbacks;       /* how deep in the program's functions */
     } io;
 };
 
@@ -122,6 +131,15 @@ void etcd__driver_run(etcd__user_call *call);
 void etcd__driver_acquire(etcd_client *client);
 void etcd__driver_release(etcd_client *client);
 
+/** As acquire and release, but also in a callback, where the thread drives already. Pass what enter returned to
+ *  leave. */
+bool etcd__driver_enter(etcd_client *client);
+void etcd__driver_leave(etcd_client *client, bool seated);
+
+/** Around every call of the program's functions: blocking calls are refused in between. The driver only; may nest. */
+void etcd__driver_begin_callback(etcd_client *client);
+void etcd__driver_end_callback(etcd_client *client);
+
 /** Tells the driver, or the I/O thread when nobody drives, that there is work. Lock held; returns whether
  *  etcd__loop_wake() is to be called once the lock is released. */
 bool etcd__driver_notify(etcd_client *client);
@@ -137,6 +155,12 @@ void etcd__calls_remove(etcd_client *client, etcd__user_call *call);
 etcd__user_call *etcd__calls_find(const etcd_client *client, etcd_call_id id);
 void etcd__calls_each(etcd_client *client, void (*fn)(etcd__user_call *call));
 void etcd__calls_free(etcd_client *client);
+
+/* client/endpoints.c: the driver only */
+
+/** Some connection changed its state: the program is told at the end of the turn. */
+void etcd__endpoints_changed(void *client);
+void etcd__endpoints_report(void *client);
 
 /* client/cancel.c: registration with a cancel switch; no lock is held */
 

@@ -71,14 +71,25 @@ static void retire(etcd_client *client)
     uv_mutex_unlock(&client->shared.lock);
 }
 
+void etcd__driver_begin_callback(etcd_client *client)
+{
+    client->io.callbacks++;
+    atomic_store_explicit(&client->dispatcher, this_thread(), memory_order_relaxed);
+}
+
+void etcd__driver_end_callback(etcd_client *client)
+{
+    if (--client->io.callbacks == 0)
+        atomic_store_explicit(&client->dispatcher, 0, memory_order_relaxed);
+}
+
 void etcd__driver_dispatch(void *arg)
 {
     etcd_client *client = arg;
-    uintptr_t outer = atomic_load_explicit(&client->dispatcher, memory_order_relaxed);
     etcd__list *node;
 
     etcd__list_remove(&client->io.dispatch.node);
-    atomic_store_explicit(&client->dispatcher, this_thread(), memory_order_relaxed);
+    etcd__driver_begin_callback(client);
     while (!etcd__list_empty(&client->io.ended)) {
         retire(client);
         /* A callback may close the client, which dispatches the rest from within: take one at a time. */
@@ -92,7 +103,7 @@ void etcd__driver_dispatch(void *arg)
             etcd__user_call_deliver(call);
         }
     }
-    atomic_store_explicit(&client->dispatcher, outer, memory_order_relaxed);
+    etcd__driver_end_callback(client);
     etcd__driver_start_submitted(client); /* what the callbacks started leaves in this turn */
 }
 
@@ -205,6 +216,23 @@ void etcd__driver_release(etcd_client *client)
     uv_mutex_lock(&client->shared.lock);
     leave_seat(client);
     uv_mutex_unlock(&client->shared.lock);
+}
+
+bool etcd__driver_enter(etcd_client *client)
+{
+    if (etcd__client_in_callback(client))
+        return false;
+    etcd__driver_acquire(client);
+    return true;
+}
+
+void etcd__driver_leave(etcd_client *client, bool seated)
+{
+    if (!seated)
+        return;
+    if (!client->manual)
+        (void)etcd__loop_flush(client->io.loop); /* what was queued must not wait for the next driver */
+    etcd__driver_release(client);
 }
 
 /* --- the I/O thread --------------------------------------------------------------------------- */

@@ -13,12 +13,39 @@
 
 #include <string.h>
 
+static const char *last_endpoint(const etcd__call *call)
+{
+    if (call->served_by != NULL)
+        return call->served_by->endpoint.text;
+    return call->error ? call->error->endpoint : "";
+}
+
+static void tell_hook(const etcd__user_call *call)
+{
+    const etcd_call_info info = {
+        .id = call->id,
+        .method = call->call.method->path,
+        .endpoint = last_endpoint(&call->call),
+        .traceparent = call->call.traceparent,
+        .attempts = call->call.attempts,
+        .code = call->call.code,
+        .request_bytes = (int64_t)(call->call.body_len - ETCD__GRPC_PREFIX),
+        .response_bytes = (int64_t)call->call.response_len,
+        .duration_ns = etcd__clock_monotonic() - call->started,
+    };
+
+    call->client->call_fn(&info, call->client->call_arg);
+}
+
 static void on_done(etcd__call *channel_call)
 {
     etcd__user_call *call = ETCD__CONTAINER_OF(channel_call, etcd__user_call, call);
     etcd_client *client = call->client;
 
     call->has_ended = true;
+    etcd__metrics_count(&client->io.metrics, channel_call, etcd__clock_monotonic() - call->started);
+    if (client->call_fn != NULL)
+        tell_hook(call);
     etcd__list_push_back(&client->io.ended, &call->node);
     etcd__loop_defer(client->io.loop, &client->io.dispatch);
 }
@@ -45,11 +72,28 @@ static int check_size(const etcd_client *client, size_t size, etcd_error *err)
                            client->max_send);
 }
 
-static int64_t deadline_of(const etcd_client *client, const etcd_call_options *options)
+static int64_t timeout_of(const etcd_client *client, const etcd_call_options *options)
 {
-    int64_t timeout = options->timeout_ms ? etcd__clock_from_ms(options->timeout_ms) : client->request_timeout;
+    return options->timeout_ms ? etcd__clock_from_ms(options->timeout_ms) : client->request_timeout;
+}
 
-    return etcd__clock_after(etcd__clock_monotonic(), timeout);
+/* Whether the member that gets the request answers alone, without asking the leader. */
+static bool served_by_any(etcd__rpc rpc, const void *request)
+{
+    switch (rpc) {
+    case ETCD__RPC_KV_RANGE:
+        return ((const etcd__range_request *)request)->serializable;
+    case ETCD__RPC_MEMBER_LIST:
+        return !((const etcd__member_list_request *)request)->linearizable;
+    case ETCD__RPC_STATUS:
+    case ETCD__RPC_HASH:
+    case ETCD__RPC_HASH_KV:
+    case ETCD__RPC_DEFRAGMENT:
+    case ETCD__RPC_HEALTH_CHECK:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* Makes the call with its encoded request in one block. */
@@ -85,7 +129,9 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
     call->call.read_only = method->read_only || unary->read_only;
     call->call.body = call->request;
     call->call.body_len = ETCD__GRPC_PREFIX + size;
-    call->call.deadline = deadline_of(client, options);
+    call->started = etcd__clock_monotonic();
+    call->call.deadline = etcd__clock_after(call->started, timeout_of(client, options));
+    call->call.serializable = served_by_any(unary->rpc, request);
     call->call.require_leader = options->require_leader || client->require_leader;
     call->call.no_retry = options->no_retry;
     if (trace_size > 0)

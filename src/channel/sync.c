@@ -1,0 +1,142 @@
+/* See sync.h. One MemberList at a time; a failure is logged by nobody and forgotten: the next one comes. */
+#include "channel/sync.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "channel/channel.h"
+#include "wire/response.h"
+
+#include <string.h>
+
+#define TIMEOUT (5 * ETCD__SECOND)
+#define MAX_LIST ((size_t)1 << 20)
+
+struct etcd__sync {
+    struct etcd__channel *channel;
+    etcd__loop *loop;
+    int64_t interval;
+    etcd__timer timer;
+    etcd__call call;
+    bool asking;
+    bool stopped;
+    uint8_t request[ETCD__GRPC_PREFIX + 2]; /* MemberListRequest{linearizable: true} */
+};
+
+static int append_urls(etcd__buf *list, const etcd_member *member)
+{
+    int rc = ETCD_OK;
+
+    if (member->name.len == 0 || member->is_learner)
+        return ETCD_OK;
+    for (size_t i = 0; i < member->n_client_urls && rc == ETCD_OK; i++) {
+        if (list->len > 0)
+            rc = etcd__buf_append(list, ",", 1);
+        if (rc == ETCD_OK)
+            rc = etcd__buf_append(list, member->client_urls[i].data, member->client_urls[i].len);
+    }
+    return rc;
+}
+
+int etcd__sync_endpoints(const etcd_member_list_response *members, char **out, etcd_error *err)
+{
+    etcd__buf list = ETCD__BUF_INIT(MAX_LIST);
+    int rc = ETCD_OK;
+
+    *out = NULL;
+    for (size_t i = 0; i < members->n_members && rc == ETCD_OK; i++)
+        rc = append_urls(&list, &members->members[i]);
+    if (rc == ETCD_OK && list.len == 0)
+        return etcd__error_set(err, ETCD_ERR_NO_ENDPOINTS, "%s: no member advertises a client URL",
+                               etcd_error_text(ETCD_ERR_NO_ENDPOINTS));
+    if (rc == ETCD_OK)
+        rc = etcd__buf_append(&list, "", 1);
+    if (rc < 0) {
+        etcd__buf_free(&list);
+        return etcd__error_set(err, rc, "%s", etcd_error_text(rc));
+    }
+    *out = (char *)list.data;
+    return ETCD_OK;
+}
+
+static void apply(etcd__sync *sync, const etcd_member_list_response *members)
+{
+    char *endpoints;
+
+    if (etcd__sync_endpoints(members, &endpoints, NULL) < 0)
+        return;
+    (void)etcd__channel_set_endpoints(sync->channel, endpoints, NULL);
+    etcd__free(endpoints);
+}
+
+static void on_answer(etcd__call *call)
+{
+    etcd__sync *sync = ETCD__CONTAINER_OF(call, etcd__sync, call);
+    void *members;
+
+    sync->asking = false;
+    etcd__free(call->error);
+    if (sync->stopped) {
+        etcd__free(call->response);
+        return;
+    }
+    etcd__loop_timer_start(sync->loop, &sync->timer, etcd__clock_after(etcd__clock_monotonic(), sync->interval));
+    if (call->code == ETCD_OK &&
+        etcd__response_decode(call->method->response, call->response, call->response_len, &members, NULL) == ETCD_OK) {
+        apply(sync, members);
+        etcd_response_free(members);
+    }
+}
+
+static void on_timer(void *arg)
+{
+    etcd__sync *sync = arg;
+    const etcd__rpc_method *method = &etcd__rpc_methods[ETCD__RPC_MEMBER_LIST];
+
+    if (sync->asking || sync->stopped)
+        return;
+    memset(&sync->call, 0, sizeof sync->call);
+    sync->call.method = method;
+    sync->call.body = sync->request;
+    sync->call.body_len = sizeof sync->request;
+    sync->call.deadline = etcd__clock_after(etcd__clock_monotonic(), TIMEOUT);
+    sync->call.read_only = true;
+    sync->call.on_done = on_answer;
+    sync->asking = true;
+    etcd__channel_start(sync->channel, &sync->call);
+}
+
+int etcd__sync_new(struct etcd__channel *channel, etcd__loop *loop, int64_t interval, etcd__sync **out, etcd_error *err)
+{
+    const etcd__member_list_request request = {.linearizable = true};
+    etcd__sync *sync = etcd__calloc(1, sizeof *sync);
+
+    *out = sync;
+    if (sync == NULL)
+        return etcd__error_no_memory(err);
+    sync->channel = channel;
+    sync->loop = loop;
+    sync->interval = interval;
+    sync->timer.fn = on_timer;
+    sync->timer.arg = sync;
+    etcd__grpc_prefix_write(sync->request, sizeof sync->request - ETCD__GRPC_PREFIX);
+    etcd__pb_encode(&etcd__member_list_request_type, &request, sync->request + ETCD__GRPC_PREFIX,
+                    sizeof sync->request - ETCD__GRPC_PREFIX);
+    etcd__loop_timer_start(loop, &sync->timer, etcd__clock_after(etcd__clock_monotonic(), interval));
+    return ETCD_OK;
+}
+
+void etcd__sync_stop(etcd__sync *sync)
+{
+    sync->stopped = true;
+    etcd__loop_timer_stop(sync->loop, &sync->timer);
+}
+
+void etcd__sync_free(etcd__sync *sync)
+{
+    if (sync == NULL)
+        return;
+    etcd__sync_stop(sync);
+    etcd__free(sync);
+}
