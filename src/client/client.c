@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_REQUEST_TIMEOUT_MS 5000
 #define DEFAULT_CONNECT_TIMEOUT_MS 20000
@@ -48,7 +47,7 @@ int etcd__client_check(const etcd_client *client, etcd_error *err)
 {
     if (client == NULL)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the client is NULL");
-    if (client->pid != getpid())
+    if (etcd__fork_mark_passed(&client->made))
         return etcd__error_set(err, ETCD_ERR_FORKED, "%s", etcd_error_text(ETCD_ERR_FORKED));
     if (atomic_load_explicit(&client->closed, memory_order_relaxed))
         return etcd__error_set(err, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
@@ -162,7 +161,7 @@ static int open_channel(etcd_client *client, const etcd_client_options *o, etcd_
 /* The parts that cannot fail, so that a half-built client can be destroyed. */
 static int init_client(etcd_client *client, const etcd_client_options *o, etcd_error *err)
 {
-    client->pid = getpid();
+    etcd__fork_mark_init(&client->made);
     client->manual = o->manual;
     client->require_leader = o->require_leader;
     client->request_timeout = etcd__clock_from_ms(or_default(o->request_timeout_ms, DEFAULT_REQUEST_TIMEOUT_MS));
@@ -206,7 +205,7 @@ static int init_locks(etcd_client *client)
  * stay. */
 static void destroy(etcd_client *client)
 {
-    bool forked = client->pid != getpid();
+    bool forked = etcd__fork_mark_passed(&client->made);
 
     etcd__channel_free(client->io.channel);
     etcd__loop_free(client->io.loop);
@@ -218,6 +217,7 @@ static void destroy(etcd_client *client)
         uv_cond_destroy(&client->shared.changed);
         uv_mutex_destroy(&client->shared.lock);
     }
+    etcd__fork_mark_free(&client->made);
     etcd__free(client);
 }
 
@@ -310,7 +310,7 @@ void etcd_client_close(etcd_client *client)
 {
     bool was_closed;
 
-    if (client == NULL || client->pid != getpid())
+    if (client == NULL || etcd__fork_mark_passed(&client->made))
         return;
     uv_mutex_lock(&client->shared.lock); /* no call is submitted after this */
     was_closed = atomic_exchange(&client->closed, true);
@@ -344,7 +344,7 @@ void etcd_client_free(etcd_client *client)
 {
     if (client == NULL)
         return;
-    if (client->pid != getpid()) {
+    if (etcd__fork_mark_passed(&client->made)) {
         free_forked(client);
         return;
     }

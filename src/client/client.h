@@ -6,6 +6,7 @@
 #ifndef ETCD__CLIENT_CLIENT_H
 #define ETCD__CLIENT_CLIENT_H
 
+#include "base/fork.h"
 #include "base/list.h"
 #include "channel/channel.h"
 #include "client/metrics.h"
@@ -13,7 +14,6 @@
 
 #include <etcd3/client.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 #include <uv.h>
 
 typedef enum etcd__driver { ETCD__DRIVER_NOBODY, ETCD__DRIVER_IO_THREAD, ETCD__DRIVER_CALLER } etcd__driver;
@@ -52,7 +52,7 @@ typedef struct etcd__user_call {
 
 struct etcd_client {
     /* constant after creation */
-    pid_t pid;
+    etcd__fork_mark made; /* by this process? */
     bool manual;
     bool require_leader;
     int64_t request_timeout; /* ns; negative: none */
