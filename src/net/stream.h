@@ -19,6 +19,10 @@ typedef struct etcd__target {
     const char *host; /* TCP: name, IPv4, or IPv6 without brackets */
     uint16_t port;
     const char *path; /* unix: path of the socket */
+    struct etcd__tls *tls;       /* NULL: plaintext */
+    const char *server_name;     /* TLS: for SNI and the verification, unless the TLS options override it */
+    int64_t unacknowledged;      /* ns that sent bytes may wait for the peer's acknowledgement before the connection ends, where the
+                                    system can (TCP_USER_TIMEOUT); 0: the system's default */
 } etcd__target;
 
 typedef struct etcd__stream_events {
@@ -34,13 +38,13 @@ typedef struct etcd__stream_events {
 } etcd__stream_events;
 
 /** Starts to connect. No event before it returns. `timeout_ns` bounds the time until on_open. */
-int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, const etcd__stream_events *events, void *arg,
-                      etcd__stream **out, etcd_error *err);
+int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, const etcd__stream_events *events,
+                      void *arg, etcd__stream **out, etcd_error *err);
 
 /** Hands bytes to the kernel: how many it took, perhaps 0 (on_writable follows when it took fewer than `len`), or a negative code
- *  for a failure of our own, such as ETCD_ERR_NO_MEMORY (nothing follows: close the stream). Never raises SIGPIPE. A connection that
- *  turns out to be broken is no failure of the write: it takes nothing, on_read delivers what the peer had sent before, which may tell
- *  what it has processed, and then on_close says why. */
+ *  for a failure of our own, such as ETCD_ERR_NO_MEMORY (nothing follows: close the stream). Never raises SIGPIPE. A connection
+ *  that turns out to be broken is no failure of the write: it takes nothing, on_read delivers what the peer had sent before,
+ *  which may tell what it has processed, and then on_close says why. */
 ssize_t etcd__stream_write(etcd__stream *stream, const uint8_t *data, size_t len, etcd_error *err);
 
 /** Closes and frees; no event follows. Safe inside an event. NULL is allowed. */
