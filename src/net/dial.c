@@ -304,8 +304,8 @@ static int find_addresses(etcd__dial *dial, etcd_error *err)
     return rc;
 }
 
-int etcd__dial_start(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, etcd__dial_fn *done, void *arg, etcd__dial **out,
-                     etcd_error *err)
+int etcd__dial_start(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, etcd__dial_fn *done, void *arg,
+                     etcd__dial **out, etcd_error *err)
 {
     etcd__dial *dial = etcd__calloc(1, sizeof *dial);
     int rc;

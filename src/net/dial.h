@@ -15,8 +15,8 @@ typedef struct etcd__dial etcd__dial;
 typedef void etcd__dial_fn(void *arg, etcd__poll *poll, const etcd__address *address, const etcd_error *why);
 
 /** `done` runs once, in a later turn. `target` is borrowed until then. `timeout_ns` bounds all of it. */
-int etcd__dial_start(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, etcd__dial_fn *done, void *arg, etcd__dial **out,
-                     etcd_error *err);
+int etcd__dial_start(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, etcd__dial_fn *done, void *arg,
+                     etcd__dial **out, etcd_error *err);
 
 /** Ends the dial without calling `done`. NULL is allowed. */
 void etcd__dial_cancel(etcd__dial *dial);

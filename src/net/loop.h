@@ -20,7 +20,8 @@ typedef struct etcd__timer {
     void *arg;
 } etcd__timer;
 
-/** Work for the end of this turn, before the loop waits again: what makes one write out of many. Clear it, init `node`, set `fn`, `arg`. */
+/** Work for the end of this turn, before the loop waits again: what makes one write out of many. Clear it, init `node`, set `fn`
+ *  and `arg`. */
 typedef struct etcd__task {
     etcd__list node;
     void (*fn)(void *arg);
@@ -54,16 +55,16 @@ void etcd__loop_timer_stop(etcd__loop *loop, etcd__timer *timer);
 /** Queues a task once, however often it is called before it runs. etcd__list_remove(&task->node) takes it back. */
 void etcd__loop_defer(etcd__loop *loop, etcd__task *task);
 
-/** For embedding in another loop: a descriptor that is readable when etcd__loop_turn(loop, 0) has something to do; on Linux timers
- *  make it readable, too. Owned by the loop. Created at the first call; negative code on failure. */
+/** For embedding in another loop: a descriptor that is readable when etcd__loop_turn(loop, 0) has something to do; on Linux
+ *  timers make it readable, too. Owned by the loop. Created at the first call; negative code on failure. */
 int etcd__loop_fd(etcd__loop *loop, etcd_error *err);
 
 /** Milliseconds until the next timer, rounded up: 0 when something is due, -1 when there is none. */
 int64_t etcd__loop_timeout_ms(const etcd__loop *loop);
 
 /** In the child after fork(): detaches the loop from descriptors it shares with the parent, so that it can be freed without
- *  touching the parent's (P8). `driven`: some thread of the parent had the loop when the child was made. False when that thread was not
- *  at rest in the kernel: what the driver touches may be half-done, so the loop and all on it can only be forgotten. */
+ *  touching the parent's (P8). `driven`: some thread of the parent had the loop when the child was made. False when that thread
+ *  was not at rest in the kernel: what the driver touches may be half-done, so the loop and all on it can only be forgotten. */
 bool etcd__loop_forked(etcd__loop *loop, bool driven);
 
 #endif

@@ -36,7 +36,7 @@ struct etcd__loop {
 /** The wait is over: refreshes the time. First statement of every libuv callback that calls out. */
 void etcd__loop_awake(etcd__loop *loop);
 
-/** A buffer of ETCD__SCRATCH_SIZE bytes for use until the handler returns; NULL when out of memory (only until it worked once). */
+/** A buffer of ETCD__SCRATCH_SIZE bytes for use until the handler returns. NULL when out of memory; not after it worked once. */
 uint8_t *etcd__loop_scratch(etcd__loop *loop);
 #define ETCD__SCRATCH_SIZE ((size_t)64 * 1024)
 

@@ -1,6 +1,6 @@
 /* A watched descriptor: the one use that this layer makes of libuv's handles.
  *
- * Owned by the loop's driving thread. `fn` runs in a turn of the loop, never after etcd__poll_close(), which is safe inside it. */
+ * Owned by the loop's driving thread. `fn` runs in a turn of the loop, never after etcd__poll_close(), which it may call. */
 #ifndef ETCD__NET_POLL_H
 #define ETCD__NET_POLL_H
 

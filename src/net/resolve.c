@@ -1,6 +1,6 @@
-/* See resolve.h. c-ares tells which of its sockets to watch for what (socket state callback) and when to look again (ares_timeout);
- * its callbacks may run inside any ares_ function, so on_result() only notes the result, and settle() acts on it afterwards.
- * Its sockets are ours (ares_set_socket_functions): made close-on-exec at once, written to without SIGPIPE. */
+/* See resolve.h. c-ares tells which of its sockets to watch for what (socket state callback) and when to look again
+ * (ares_timeout); its callbacks may run inside any ares_ function, so on_result() only notes the result, and settle() acts on it
+ * afterwards. Its sockets are ours (ares_set_socket_functions): made close-on-exec at once, written to without SIGPIPE. */
 #include "net/resolve.h"
 
 #include "base/alloc.h"
@@ -92,7 +92,8 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
     return connect(fd, address, len);
 }
 
-static ares_ssize_t receive(ares_socket_t fd, void *data, size_t len, int flags, struct sockaddr *from, ares_socklen_t *from_len, void *arg)
+static ares_ssize_t receive(ares_socket_t fd, void *data, size_t len, int flags, struct sockaddr *from,
+                            ares_socklen_t *from_len, void *arg)
 {
     (void)arg;
     return recvfrom(fd, data, len, flags, from, from_len);

@@ -12,7 +12,7 @@ typedef struct etcd__resolve etcd__resolve;
  *  The lookup is gone already. */
 typedef void etcd__resolve_fn(void *arg, etcd__address *addresses, size_t n, const etcd_error *why);
 
-/** Looks a host name up; `port` is put into the addresses. `done` runs once, in a later turn. There is no time limit but c-ares'. */
+/** Looks a host name up; `port` is put into the addresses. `done` runs once, in a later turn. The only time limit is c-ares'. */
 int etcd__resolve_start(etcd__loop *loop, const char *host, uint16_t port, etcd__resolve_fn *done, void *arg, etcd__resolve **out,
                         etcd_error *err);
 

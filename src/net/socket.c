@@ -39,8 +39,8 @@ int etcd__address_unix(etcd__address *address, const char *path, etcd_error *err
     if (len == 0)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the path of the unix socket is empty");
     if (len >= sizeof address->as.un.sun_path)
-        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the path of the unix socket is too long: %zu bytes, the system takes %zu", len,
-                               sizeof address->as.un.sun_path - 1);
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the path of the unix socket is too long: %zu bytes, the system takes %zu",
+                               len, sizeof address->as.un.sun_path - 1);
     memset(address, 0, sizeof *address);
     address->as.un.sun_family = AF_UNIX;
     memcpy(address->as.un.sun_path, path, len);

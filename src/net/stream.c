@@ -1,7 +1,7 @@
 /* See stream.h.
  *
  * The socket calls are ours and not libuv's streams', because those can raise SIGPIPE (P9) and hold what they could not write.
- * Bytes are read into one buffer per loop. The socket is watched for writing only after a write that the kernel did not take whole.
+ * Bytes are read into one buffer per loop. The socket is watched for writing only after the kernel did not take a write whole.
  *
  * A write that fails is not reported by the write: what the peer sent before it went away (an answer, a GOAWAY) may still be in
  * the kernel, and tells which calls were processed. It is read and delivered first; then on_close follows with the reason.
@@ -171,8 +171,8 @@ static void on_dialed(void *arg, etcd__poll *poll, const etcd__address *address,
     leave(stream);
 }
 
-int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, const etcd__stream_events *events, void *arg,
-                      etcd__stream **out, etcd_error *err)
+int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, const etcd__stream_events *events,
+                      void *arg, etcd__stream **out, etcd_error *err)
 {
     etcd__stream *stream;
     int rc;

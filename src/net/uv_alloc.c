@@ -12,9 +12,10 @@
 
 /* Memory put aside for the next growth of a table of watchers, by the thread that is about to cause it. */
 static _Thread_local struct {
-    void *memory;
+    void *memory; /* NULL: none */
     size_t size;
-    size_t used; /* bytes of the table as it is */
+    size_t used;  /* bytes of the table as it is */
+    bool taken;   /* libuv has it; it may grow once more within the same call, into what is left of it */
 } reserve;
 
 static void *uv_malloc(size_t size)
@@ -35,15 +36,15 @@ static void uv_free(void *memory)
 /* The table is the only thing that libuv resizes on behalf of the functions below. */
 static void *uv_realloc(void *memory, size_t size)
 {
-    void *grown = reserve.memory;
-
-    if (grown == NULL || size > reserve.size)
+    if (reserve.memory == NULL || size > reserve.size)
         return etcd__realloc(memory, size);
-    reserve.memory = NULL;
+    if (reserve.taken)
+        return memory == reserve.memory ? memory : etcd__realloc(memory, size);
+    reserve.taken = true;
     if (memory != NULL)
-        memcpy(grown, memory, reserve.used < size ? reserve.used : size);
+        memcpy(reserve.memory, memory, reserve.used < size ? reserve.used : size);
     etcd__free(memory);
-    return grown;
+    return reserve.memory;
 }
 
 /* Whether libuv uses the functions above. */
@@ -70,6 +71,7 @@ static bool reserve_table(unsigned int watchers_now, int fd)
         entries *= 2;
     reserve.size = entries * sizeof(void *);
     reserve.used = watchers_now > 0 ? (watchers_now + 2u) * sizeof(void *) : 0;
+    reserve.taken = false;
     reserve.memory = etcd__malloc(reserve.size);
     if (reserve.memory != NULL && !adopt_allocator()) {
         etcd__free(reserve.memory); /* libuv takes it from the C library itself: at least it is known to be there */
@@ -81,7 +83,8 @@ static bool reserve_table(unsigned int watchers_now, int fd)
 
 static void drop_reserve(void)
 {
-    etcd__free(reserve.memory);
+    if (!reserve.taken)
+        etcd__free(reserve.memory);
     reserve.memory = NULL;
 }
 

@@ -1,5 +1,5 @@
-/* Names to addresses: the hosts file, a DNS server of the test over UDP and TCP, its failures, cancel, memory. No query leaves the
- * loopback. */
+/* Names to addresses: the hosts file, a DNS server of the test over UDP and TCP, its failures, cancel, memory. No query leaves
+ * the loopback. */
 #include "harness/alloc.h"
 #include "harness/dns.h"
 #include "harness/net.h"
