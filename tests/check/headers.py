@@ -78,7 +78,7 @@ def check_comments(headers):
             name = declaration.names[0]
             if declaration.kind == "function" and not declaration.doc:
                 tree.found(path, 0, f"{name}() has no comment")
-            elif declaration.kind == "function" and "Since " not in declaration.doc:
+            elif declaration.kind == "function" and "Since" not in declaration.doc.split():
                 tree.found(path, 0, f"{name}() does not say since when it is there")
 
 
