@@ -288,7 +288,9 @@ static void close_engine(etcd_client *client)
 {
     etcd__driver_start_submitted(client);
     etcd__channel_close(client->io.channel, true);
-    etcd__driver_dispatch(client);
+    do
+        etcd__driver_dispatch(client);
+    while (!etcd__list_empty(&client->io.ended));
     etcd__list_remove(&client->io.report.node);
     uv_mutex_lock(&client->shared.lock);
     uv_cond_broadcast(&client->shared.completed);

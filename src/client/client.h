@@ -119,7 +119,8 @@ void etcd__driver_turn(etcd_client *client, int64_t timeout_ns);
 /** Hands what other threads submitted and canceled to the channel. The driver only. */
 void etcd__driver_start_submitted(etcd_client *client);
 
-/** Delivers the calls that have ended. The driver only; may nest when a callback closes the client. */
+/** Delivers calls that have ended, perhaps not all: then it defers itself. The driver only; may nest when a callback
+ *  closes the client. */
 void etcd__driver_dispatch(void *client);
 
 /** Waits until a submitted blocking call was delivered: drives the loop when nobody does. Lock held at entry,

@@ -13,6 +13,7 @@
 
 #define LONE_STREAK 8            /* lone calls in a row before the I/O thread leaves its seat */
 #define PARK_TIME (5 * ETCD__MS) /* how long the seat may stay empty */
+#define DELIVER_MOST 32          /* calls delivered before what their callbacks started is sent */
 
 static uintptr_t this_thread(void)
 {
@@ -52,13 +53,13 @@ void etcd__driver_start_submitted(etcd_client *client)
     }
 }
 
-/* Takes ended calls out of what other threads can reach: from here on the driver alone knows them. */
-static void retire(etcd_client *client)
+/* Takes the first `most` ended calls out of what other threads can reach: from here on the driver alone knows them. */
+static void retire(etcd_client *client, size_t most)
 {
     etcd__list *node;
 
     uv_mutex_lock(&client->shared.lock);
-    for (node = client->io.ended.next; node != &client->io.ended; node = node->next) {
+    for (node = client->io.ended.next; node != &client->io.ended && most > 0; node = node->next, most--) {
         etcd__user_call *call = ETCD__CONTAINER_OF(node, etcd__user_call, node);
 
         if (call->retired)
@@ -83,17 +84,15 @@ void etcd__driver_end_callback(etcd_client *client)
         atomic_store_explicit(&client->dispatcher, 0, memory_order_relaxed);
 }
 
-void etcd__driver_dispatch(void *arg)
+/* Delivers up to `most` ended calls. */
+static void deliver_some(etcd_client *client, size_t most)
 {
-    etcd_client *client = arg;
     etcd__list *node;
 
-    etcd__list_remove(&client->io.dispatch.node);
-    etcd__driver_begin_callback(client);
-    while (!etcd__list_empty(&client->io.ended)) {
-        retire(client);
+    while (most > 0 && !etcd__list_empty(&client->io.ended)) {
+        retire(client, most);
         /* A callback may close the client, which dispatches the rest from within: take one at a time. */
-        while ((node = etcd__list_pop_front(&client->io.ended)) != NULL) {
+        while (most > 0 && (node = etcd__list_pop_front(&client->io.ended)) != NULL) {
             etcd__user_call *call = ETCD__CONTAINER_OF(node, etcd__user_call, node);
 
             if (!call->retired) {
@@ -101,10 +100,23 @@ void etcd__driver_dispatch(void *arg)
                 break;
             }
             etcd__user_call_deliver(call);
+            most--;
         }
     }
+}
+
+/* In portions, so that the server has work while the next ones are delivered. */
+void etcd__driver_dispatch(void *arg)
+{
+    etcd_client *client = arg;
+
+    etcd__list_remove(&client->io.dispatch.node);
+    etcd__driver_begin_callback(client);
+    deliver_some(client, DELIVER_MOST);
     etcd__driver_end_callback(client);
     etcd__driver_start_submitted(client); /* what the callbacks started leaves in this turn */
+    if (!etcd__list_empty(&client->io.ended))
+        etcd__loop_defer(client->io.loop, &client->io.dispatch);
 }
 
 void etcd__driver_turn(etcd_client *client, int64_t timeout_ns)
