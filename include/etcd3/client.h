@@ -17,6 +17,7 @@
 #define ETCD3_CLIENT_H
 
 #include "error.h"
+#include "tls.h"
 #include "types.h"
 
 #ifdef __cplusplus
@@ -49,8 +50,9 @@ typedef struct etcd_call_info {
  *  etcd_client_options_init(). All pointers are borrowed for the call of etcd_client_new(). */
 typedef struct etcd_client_options {
     size_t size;                  /**< sizeof(etcd_client_options), set by ETCD_CLIENT and _init */
-    const char *endpoints;        /**< comma-separated: "host:port", "http://...", "unix:path", "unix:///path".
+    const char *endpoints;        /**< comma-separated: "host:port", "http://...", "https://...", "unix:path".
                                        Required. */
+    const etcd_tls_options *tls;  /**< for https endpoints; NULL: the system's authorities, no client certificate */
     int64_t request_timeout_ms;   /**< deadline of calls that give none; default 5,000; negative: none */
     int64_t connect_timeout_ms;   /**< one attempt to connect, until HTTP/2 settings are exchanged; default 20,000 */
     int64_t backoff_base_ms;      /**< wait after the first failed attempt, x 1.6 with each more, +-20 %; default

@@ -18,6 +18,7 @@
 #include "lock.h"
 #include "maintenance.h"
 #include "metrics.h"
+#include "tls.h"
 #include "txn.h"
 #include "types.h"
 

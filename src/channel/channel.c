@@ -567,6 +567,9 @@ int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, cons
     etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, channel);
     rc = etcd__auth_new(&config->auth, channel, loop, on_settled, channel, &channel->auth, err);
     memset(&channel->config.auth, 0, sizeof channel->config.auth); /* the strings are the caller's */
+    channel->config.tls = NULL;
+    if (rc == ETCD_OK)
+        rc = etcd__peers_use_tls(&channel->peers, config->tls, err);
     if (rc == ETCD_OK && config->leader_first)
         rc = etcd__leader_new(channel, loop, &channel->peers, &channel->leader, err);
     if (rc == ETCD_OK && config->sync_interval > 0)

@@ -14,6 +14,7 @@ typedef struct etcd__channel etcd__channel;
 
 typedef struct etcd__channel_config {
     etcd__auth_config auth;
+    const etcd_tls_options *tls; /* borrowed for the call of etcd__channel_new(); NULL: none */
     etcd__peer_config peer;
     int64_t retry_wait; /* ns between attempts of a call, +-10 % */
     int32_t max_attempts;

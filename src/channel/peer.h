@@ -16,6 +16,7 @@ typedef struct etcd__peer_config {
     etcd__connection_config connection;
     int64_t backoff_base; /* ns */
     int64_t backoff_max;
+    int64_t unacknowledged; /* ns: see etcd__target */
     bool sends_secrets; /* calls carry a token: endpoints beyond this host must use TLS */
     etcd__log log;
 } etcd__peer_config;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "net/tls.h"
 
 #include <string.h>
 
@@ -67,6 +68,11 @@ void etcd__peers_release(etcd__peers *peers, etcd__peer *peer)
 
 /* --- the list --------------------------------------------------------------------------------- */
 
+int etcd__peers_use_tls(etcd__peers *peers, const etcd_tls_options *options, etcd_error *err)
+{
+    return options ? etcd__tls_new(options, &peers->tls, err) : ETCD_OK;
+}
+
 void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_config *config, etcd__random *random,
                       void (*usable)(void *arg), void (*state)(void *arg), void *arg)
 {
@@ -82,12 +88,18 @@ void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_con
     etcd__list_init(&peers->retiring);
 }
 
-static int decide_tls(etcd__endpoint *endpoint, etcd_error *err)
+/* Each endpoint's own scheme decides (P12). GO-DIFF: in the Go client the first one's scheme decides for all. */
+static int decide_tls(etcd__peers *peers, etcd__endpoint *endpoint, etcd_error *err)
 {
-    if (endpoint->creds != ETCD__CREDS_TLS)
-        return ETCD_OK;
-    return etcd__error_set(err, ETCD_ERR_UNSUPPORTED, "endpoint \"%s\": TLS is not supported by this version of libetcd3",
-                           endpoint->text);
+    int rc = ETCD_OK;
+
+    endpoint->tls = endpoint->creds == ETCD__CREDS_TLS || (endpoint->creds == ETCD__CREDS_OPTIONAL && peers->tls != NULL);
+    if (endpoint->tls && peers->tls == NULL)
+        rc = etcd__tls_new(NULL, &peers->tls, err);
+    endpoint->target.tls = endpoint->tls ? peers->tls : NULL;
+    endpoint->target.server_name = endpoint->target.kind == ETCD__TARGET_TCP ? endpoint->target.host : endpoint->authority;
+    endpoint->target.unacknowledged = peers->config->unacknowledged;
+    return rc;
 }
 
 /* P13: a token must not cross a network in the clear. */
@@ -103,7 +115,7 @@ static int check_secrecy(const etcd__peers *peers, const etcd__endpoint *endpoin
 
 static int make_peer(etcd__peers *peers, etcd__endpoint *endpoint, etcd__peer **out, etcd_error *err)
 {
-    int rc = decide_tls(endpoint, err);
+    int rc = decide_tls(peers, endpoint, err);
 
     if (rc == ETCD_OK)
         rc = check_secrecy(peers, endpoint, err);
@@ -284,4 +296,6 @@ void etcd__peers_close(etcd__peers *peers, bool politely)
     etcd__free(peers->items);
     peers->items = NULL;
     peers->n = 0;
+    etcd__tls_free(peers->tls);
+    peers->tls = NULL;
 }

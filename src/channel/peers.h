@@ -5,6 +5,8 @@
 
 #include "channel/peer.h"
 
+#include <etcd3/tls.h>
+
 typedef struct etcd__peers {
     etcd__peer **items; /* of the endpoint list, in its order */
     size_t n;
@@ -21,12 +23,17 @@ typedef struct etcd__peers {
     etcd__list guests;
     etcd__list retiring;
     etcd__timer guest_timer;
+    struct etcd__tls *tls; /* made when it is first needed */
 } etcd__peers;
 
 /** Prepares a cleared struct. `on_usable`: a stream can be opened on some peer; `on_state`: some connection's state
  *  changed. */
 void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_config *config, etcd__random *random,
                       void (*on_usable)(void *arg), void (*on_state)(void *arg), void *arg);
+
+/** What TLS is to use, before the first endpoint; NULL: its defaults, and none where an endpoint leaves it open.
+ *  Errors of etcd__tls_new(). */
+int etcd__peers_use_tls(etcd__peers *peers, const etcd_tls_options *options, etcd_error *err);
 
 /** Replaces the endpoint list ("a,b,c"): new ones start to connect, those that stay keep their connections, the
  *  others retire. After an error the list is as it was. ETCD_ERR_NO_ENDPOINTS, ETCD_ERR_ARGUMENT,

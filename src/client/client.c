@@ -36,6 +36,11 @@ void etcd_client_options_init(etcd_client_options *options, size_t size)
     etcd__options_init(options, size);
 }
 
+void etcd_tls_options_init(etcd_tls_options *options, size_t size)
+{
+    etcd__options_init(options, size);
+}
+
 void etcd_call_options_init(etcd_call_options *options, size_t size)
 {
     etcd__options_init(options, size);
@@ -131,15 +136,25 @@ static int64_t ping_interval(int64_t ms)
     return (ms < MIN_PING_INTERVAL_MS ? MIN_PING_INTERVAL_MS : ms) * ETCD__MS;
 }
 
+/* Sent bytes that nobody acknowledges end a connection as early as a ping that nobody answers. */
+static int64_t unacknowledged(const etcd_client_options *o)
+{
+    int64_t interval = ping_interval(o->ping_interval_ms);
+
+    return interval == ETCD__NEVER ? 0 : interval + or_default(o->ping_timeout_ms, DEFAULT_PING_TIMEOUT_MS) * ETCD__MS;
+}
+
 static int open_channel(etcd_client *client, const etcd_client_options *o, etcd_error *err)
 {
     const etcd__channel_config config = {
+        .tls = o->tls,
         .auth = {o->username, o->password, o->token, o->token_fn, o->token_arg},
         .peer = {.connection = {.connect_timeout = or_default(o->connect_timeout_ms, DEFAULT_CONNECT_TIMEOUT_MS) * ETCD__MS,
                                 .ping_interval = ping_interval(o->ping_interval_ms),
                                 .ping_timeout = or_default(o->ping_timeout_ms, DEFAULT_PING_TIMEOUT_MS) * ETCD__MS},
                  .backoff_base = or_default(o->backoff_base_ms, DEFAULT_BACKOFF_BASE_MS) * ETCD__MS,
                  .backoff_max = or_default(o->backoff_max_ms, DEFAULT_BACKOFF_MAX_MS) * ETCD__MS,
+                 .unacknowledged = unacknowledged(o),
                  .sends_secrets = (o->username || o->token || o->token_fn) && !o->allow_plain_auth,
                  .log = {o->log_fn, o->log_arg, o->log_level ? o->log_level : ETCD_LOG_INFO}},
         .retry_wait = or_default(o->retry_wait_ms, DEFAULT_RETRY_WAIT_MS) * ETCD__MS,
