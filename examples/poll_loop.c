@@ -88,6 +88,8 @@ int main(void)
     if (endpoints == NULL)
         endpoints = "http://127.0.0.1:2379";
     rc = etcd_client_new(ETCD_CLIENT(.endpoints = endpoints, .manual = true), &client, &err);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* answers at once, also into a pipe */
+    printf("\"key value\" writes, \"key\" reads\n");
     while (rc == 0 && (input || in_flight > 0)) {
         struct pollfd fds[2] = {
             {.fd = etcd_client_fd(client), .events = POLLIN},
