@@ -31,7 +31,8 @@ ALLOCATOR = "alloc.c.o"
 
 # Variables that live as long as the process: object -> names. Besides the hook itself: what remembers that libuv and c-ares, whose
 # allocators are the process' own, were given it.
-GLOBAL_STATE = {"alloc.c.o": {"allocator"}, "uv_alloc.c.o": {"lock", "adopted"}, "resolve.c.o": {"lock", "adopted", "ready"}}
+GLOBAL_STATE = {"alloc.c.o": {"allocator"}, "uv_alloc.c.o": {"lock", "adopted", "reserve"},
+                "resolve.c.o": {"lock", "adopted", "ready"}}
 
 
 def objects(archive):
@@ -51,7 +52,7 @@ def check_symbol(name, line, allow_assert, banned):
             tree.found(name, 0, f"refers to {symbol}()")
         elif symbol in ALLOCATION and name != ALLOCATOR:
             tree.found(name, 0, f"refers to {symbol}() past the allocator hook")
-    elif "O" in flags and re.match(r"\.(data|bss|tdata|tbss)", section) and not section.startswith(".data.rel.ro"):
+    elif section.startswith((".tdata", ".tbss")) or ("O" in flags and re.match(r"\.(data|bss)(?!\.rel\.ro)", section)):
         if re.sub(r"\.\d+$", "", symbol) not in GLOBAL_STATE.get(name, ()):
             tree.found(name, 0, f"{symbol} is global state ({section})")
 

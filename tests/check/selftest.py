@@ -61,38 +61,93 @@ FINE = [
     ("docs", "docs/fine.md", "```c\nint main(void)\n{\n    return 0;\n}\n```\n[x](https://example.org/none)\n"),
 ]
 
+# What the library's objects must not have: code, what the check says; None: nothing
+OBJECTS = [
+    ("#include <stdlib.h>\nvoid etcd_f(void) { exit(1); }", "refers to exit()"),
+    ("#include <stdlib.h>\nvoid *etcd_f(void) { return malloc(1); }", "refers to malloc() past the allocator hook"),
+    ("#include <stdio.h>\nvoid etcd_f(void) { puts(\"x\"); }", "refers to puts()"),
+    ("#include <assert.h>\nvoid etcd_f(int x) { assert(x); }", "refers to __assert_fail()"),
+    ("static int n; int etcd_f(void) { return n++; }", "n is global state"),
+    ("static _Thread_local int n; int etcd_f(void) { return n++; }", "n is global state"),
+    ("static const char *const t[] = {\"a\"}; const char *etcd_f(int i) { return t[i]; }", None),
+    ("#include <string.h>\nvoid etcd_f(char *a) { memcpy(a, a + 8, 8); }", None),
+]
+
+# The exports of a library whose header declares etcd_a: map, code, what the check says; None: nothing
+EXPORTS = [
+    ("etcd_a;", "int etcd_a(void) { return 0; }", None),
+    ("etcd_a; etcd_b;", "int etcd_a(void) { return 0; } int etcd_b(void) { return 0; }", "etcd_b is not declared"),
+    ("etcd_a;", "int etcd_x(void) { return 0; }", "libx.so: etcd_a is missing"),
+    ("etcd_b;", "int etcd_a(void) { return 0; }", "src/etcd3.map: etcd_a is missing"),
+    ("etcd_a;", "int etcd_a(void) { return 0; } int leak(void) { return 0; }", "leak is global"),
+]
+
+
+def write(root, files):
+    for path, text in files.items():
+        os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+        with open(os.path.join(root, path), "w", encoding="utf-8") as out:
+            out.write(text)
+
+
+def call(check, *arguments):
+    done = subprocess.run([sys.executable, os.path.join(HERE, check + ".py"), *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
 
 def run(check, files):
     """Status and output of a check on a tree of these files."""
     with tempfile.TemporaryDirectory() as root:
-        for path, text in files.items():
-            os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
-            with open(os.path.join(root, path), "w", encoding="utf-8") as out:
-                out.write(text)
-        done = subprocess.run([sys.executable, os.path.join(HERE, check + ".py"), "--root", root], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=False)
-        return done.returncode, done.stdout
+        write(root, files)
+        return call(check, "--root", root)
+
+
+def archive(root, code):
+    """Compiles code into a static library in a directory; returns its path."""
+    write(root, {"x.c": code})
+    subprocess.run(["gcc", "-fPIC", "-c", "x.c"], cwd=root, check=True)
+    subprocess.run(["ar", "rcs", "libx.a", "x.o"], cwd=root, check=True)
+    return os.path.join(root, "libx.a")
+
+
+def run_references(code):
+    with tempfile.TemporaryDirectory() as root:
+        return call("references", "--static", archive(root, code), "--asserts", "no")
+
+
+def run_exports(names, code):
+    with tempfile.TemporaryDirectory() as root:
+        lines = "".join(f"        {name}\n" for name in names.split())
+        write(root, {"include/etcd3/x.h": "/* x */\nETCD_EXPORT int etcd_a(void);\n",
+                     "src/etcd3.map": "V {\n    global:\n" + lines + "    local: *;\n};\n"})
+        static, shared = archive(root, code), os.path.join(root, "libx.so")
+        subprocess.run(["gcc", "-shared", "-o", shared, "x.o", "-Wl,--version-script=src/etcd3.map"], cwd=root, check=True)
+        return call("exports", "--root", root, "--shared", shared, "--static", static)
+
+
+def wrong_about(what, status, out, expected):
+    """Whether a check did not say what was expected; None: that it is fine."""
+    if (status == 0) if expected is None else (status == 1 and expected in out):
+        return 0
+    print(f"{what[:90]!r}: status {status}, expected {expected!r}:\n{out}")
+    return 1
 
 
 def main():
     wrong = 0
     clean = {**CLEAN, "include/etcd3/etcd.h": HEADER}
     for check in sorted({defect[0] for defect in DEFECTS}):
-        status, out = run(check, clean)
-        if status != 0:
-            wrong += 1
-            print(f"{check}: a clean tree fails:\n{out}")
+        wrong += wrong_about(f"{check} on a clean tree", *run(check, clean), None)
     for check, path, text, expected in DEFECTS:
-        status, out = run(check, {**clean, path: text})
-        if status != 1 or expected not in out:
-            wrong += 1
-            print(f"{check}: {path} with {text[:60]!r}: status {status}, expected \"{expected}\":\n{out}")
+        wrong += wrong_about(f"{check}: {path}: {text}", *run(check, {**clean, path: text}), expected)
     for check, path, text in FINE:
-        status, out = run(check, {**clean, path: text})
-        if status != 0:
-            wrong += 1
-            print(f"{check}: {path} with {text[:60]!r} should be fine:\n{out}")
-    print(f"{len(DEFECTS)} defects, {len(FINE)} that only look like one, {wrong} wrong")
+        wrong += wrong_about(f"{check}: {path}: {text}", *run(check, {**clean, path: text}), None)
+    for code, expected in OBJECTS:
+        wrong += wrong_about(code, *run_references(code), expected)
+    for names, code, expected in EXPORTS:
+        wrong += wrong_about(f"{names} {code}", *run_exports(names, code), expected)
+    print(f"{len(DEFECTS) + len(FINE) + len(OBJECTS) + len(EXPORTS)} cases, {wrong} wrong")
     return 1 if wrong else 0
 
 

@@ -41,7 +41,8 @@ static block *block_of(void *memory)
     block *b = (block *)memory - 1;
 
     if (b->mark != MARK_LIVE) {
-        fprintf(stderr, "alloc: %p is not a live block of this allocator%s\n", memory, b->mark == MARK_FREED ? " (freed before)" : "");
+        fprintf(stderr, "alloc: %p is not a live block of this allocator%s\n", memory,
+                b->mark == MARK_FREED ? " (freed before)" : "");
         abort();
     }
     return b;
@@ -148,7 +149,8 @@ size_t etcd_test_alloc_sweep(int (*body)(void *arg), void *arg)
         rc = body(arg);
         count = etcd_test_alloc_count();
         if (etcd_test_alloc_live() != live_before)
-            fail_msg("allocation %zu of a sweep failed: %zu blocks live before, %zu after", k, live_before, etcd_test_alloc_live());
+            fail_msg("allocation %zu of a sweep failed: %zu blocks live before, %zu after", k, live_before,
+                     etcd_test_alloc_live());
         if (!etcd_test_alloc_failed())
             break;
     }

@@ -3,8 +3,8 @@
  *     etcd_test_alloc_install();
  *     etcd_test_alloc_sweep(body, arg);       runs body again and again, failing its 1st, 2nd, ... allocation
  *
- * or by hand: etcd_test_alloc_fail_at(k), run, look at etcd_test_alloc_failed() and etcd_test_alloc_live(). Any thread. Freeing or
- * resizing memory that did not come from this allocator aborts the test program. */
+ * or by hand: etcd_test_alloc_fail_at(k), run, look at etcd_test_alloc_failed() and etcd_test_alloc_live(). Any thread. Freeing
+ * or resizing memory that did not come from this allocator aborts the test program. */
 #ifndef ETCD3_TESTS_ALLOC_H
 #define ETCD3_TESTS_ALLOC_H
 
@@ -27,8 +27,8 @@ bool etcd_test_alloc_failed(void);
 size_t etcd_test_alloc_live(void);
 
 /** Calls body(arg) with its first, second, ... allocation failing, until a run needs no more, which must return 0. After each
- *  run etcd_test_alloc_live() must be what it was before (so whatever body makes it frees, also when it fails), and a run whose failure
- *  happened may return anything. Fails the test otherwise. Returns the number of allocations of the undisturbed run. */
+ *  run etcd_test_alloc_live() must be what it was before (so whatever body makes it frees, also when it fails), and a run whose
+ * failure happened may return anything. Fails the test otherwise. Returns the number of allocations of the undisturbed run. */
 size_t etcd_test_alloc_sweep(int (*body)(void *arg), void *arg);
 
 #endif
