@@ -64,7 +64,7 @@ function(etcd3_entry_properties entry default_timeout labels environment)
     set_tests_properties(${entry} PROPERTIES
         TIMEOUT ${timeout}
         LABELS "${labels};${test_LABELS}"
-        RUN_SERIAL ${test_SERIAL}
+        RUN_SERIAL "${test_SERIAL}"
         ENVIRONMENT "ETCD3_TEST_SLOWDOWN=${slowdown};${environment}"
         SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()
