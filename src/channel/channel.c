@@ -325,9 +325,12 @@ static size_t fill_metadata(etcd__call *call, etcd__h2_header headers[MAX_HEADER
     const char *token;
     size_t n = 0, len;
 
-    headers[n++] = header("client-api-version", API_VERSION, sizeof API_VERSION - 1);
-    if (call->require_leader)
-        headers[n++] = header("hasleader", "true", 4);
+    headers[n] = header("client-api-version", API_VERSION, sizeof API_VERSION - 1);
+    headers[n++].constant = true;
+    if (call->require_leader) {
+        headers[n] = header("hasleader", "true", 4);
+        headers[n++].constant = true;
+    }
     if (call->traceparent != NULL) {
         headers[n] = header("traceparent", call->traceparent, strlen(call->traceparent));
         headers[n++].varying = true;

@@ -462,6 +462,7 @@ static void set_header(etcd__h2_header *header, const char *name, const char *va
     header->value = value;
     header->value_len = value_len;
     header->never_index = header->varying = false;
+    header->constant = true;
 }
 
 /* The order of PROTOCOL-HTTP2.md: reserved fields, timeout, the rest of Call-Definition, metadata. */
@@ -475,6 +476,7 @@ static size_t make_headers(etcd__h2_header *headers, const etcd__grpc_request *r
     set_header(&headers[n++], ":authority", request->authority, request->authority_len);
     if (request->timeout_ns >= 0) {
         set_header(&headers[n], "grpc-timeout", timeout, etcd__grpc_timeout_write(timeout, request->timeout_ns));
+        headers[n].constant = false;
         headers[n++].varying = true;
     }
     set_header(&headers[n++], "te", "trailers", 8);

@@ -42,12 +42,14 @@ typedef struct etcd__grpc_call_events {
 } etcd__grpc_call_events;
 
 typedef struct etcd__grpc_request {
+    /* These strings stay as they are until the session ends (etcd__h2_header.constant). */
     const char *path; /* "/etcdserverpb.KV/Range" */
     size_t path_len;
     const char *authority; /* of the endpoint */
     size_t authority_len;
     const char *scheme;              /* "http" or "https" */
     const char *user_agent;          /* NULL for none */
+
     int64_t timeout_ns;              /* time left, for grpc-timeout; negative for none */
     const etcd__h2_header *metadata; /* names in lower case; values of "-bin" names in base64 already */
     size_t n_metadata;

@@ -182,23 +182,25 @@ static uint8_t *plan_literal(const etcd__h2_header *header, size_t name_entry, u
     return put_text(plan, header->value, header->value_len);
 }
 
-/* `last` is where the field's entry, plus 1, is kept. */
-static uint8_t *plan_field(etcd__hpack *hpack, const etcd__h2_header *header, uint8_t *last, uint8_t *plan)
+static uint8_t *plan_field(etcd__hpack *hpack, const etcd__h2_header *header, etcd__hpack_last *last, uint8_t *plan)
 {
     etcd__h2_header name = {.name = header->name, .name_len = header->name_len, .value = ""};
     const etcd__hpack_entry *entry;
 
     if (header->never_index)
         return plan_literal(header, 0, plan);
-    if (*last != 0 && equal(hpack, &hpack->entries[*last - 1], header)) {
-        *plan++ = (uint8_t)(*last - 1);
+    if (last->entry != 0 && equal(hpack, &hpack->entries[last->entry - 1], header)) {
+        *plan++ = (uint8_t)(last->entry - 1);
         return plan;
     }
-    entry = header->varying ? find_name(hpack, &name, last) : find(hpack, header);
-    if (entry != NULL)
-        *last = (uint8_t)(entry - hpack->entries + 1);
+    entry = header->varying ? find_name(hpack, &name, &last->entry) : find(hpack, header);
+    if (entry != NULL) {
+        last->entry = (uint8_t)(entry - hpack->entries + 1);
+        last->name = header->constant ? header->name : NULL;
+        last->value = header->value;
+    }
     if (header->varying && entry != NULL)
-        return plan_literal(header, *last, plan);
+        return plan_literal(header, last->entry, plan);
     if (header->varying)
         entry = add(hpack, header, hash_of(&name));
     if (entry == NULL)
@@ -209,12 +211,19 @@ static uint8_t *plan_field(etcd__hpack *hpack, const etcd__h2_header *header, ui
 
 size_t etcd__hpack_prepare(etcd__hpack *hpack, const etcd__h2_header *headers, size_t n_headers, uint8_t *plan)
 {
-    uint8_t *end = plan, spare = 0;
+    etcd__hpack_last spare = {0};
+    uint8_t *end = plan;
 
     if (hpack->missed > MISSED_MAX && hpack->plans == 0)
         clear(hpack);
-    for (size_t i = 0; i < n_headers; i++)
-        end = plan_field(hpack, &headers[i], i < ETCD__HPACK_LAST ? &hpack->last[i] : &spare, end);
+    for (size_t i = 0; i < n_headers; i++) {
+        etcd__hpack_last *last = i < ETCD__HPACK_LAST ? &hpack->last[i] : &spare;
+
+        if (headers[i].constant && last->name == headers[i].name && last->value == headers[i].value)
+            *end++ = (uint8_t)(last->entry - 1);
+        else
+            end = plan_field(hpack, &headers[i], last, end);
+    }
     hpack->plans++;
     return (size_t)(end - plan);
 }

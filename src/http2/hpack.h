@@ -31,6 +31,12 @@ typedef struct etcd__hpack_entry {
     uint16_t order;       /* the how-manieth insertion into the peer's table; 0: not in it */
 } etcd__hpack_entry;
 
+/** What a field was in the last plan. */
+typedef struct etcd__hpack_last {
+    const char *name, *value; /* of a constant field; NULL: none */
+    uint8_t entry;            /* plus 1; 0: none */
+} etcd__hpack_last;
+
 typedef struct etcd__hpack {
     etcd__hpack_entry entries[ETCD__HPACK_ENTRIES];
     size_t n_entries;
@@ -41,7 +47,7 @@ typedef struct etcd__hpack {
     size_t table_max;  /* bytes of the peer's table that we may use */
     size_t table_used; /* as RFC 7541 4.1 counts them */
     size_t n_inserted;
-    uint8_t last[ETCD__HPACK_LAST]; /* the entry, plus 1, of each field of the last plan: the next call mostly has the same */
+    etcd__hpack_last last[ETCD__HPACK_LAST]; /* of each field of the last plan: the next call mostly has the same */
     size_t plans;                   /* prepared and neither encoded nor dropped */
     size_t missed;                  /* fields that found the dictionary full, since it was last emptied */
     bool resize;                    /* the next block starts with size updates */

@@ -97,6 +97,7 @@ typedef struct etcd__h2_header {
     size_t value_len;
     bool never_index; /* a secret: HPACK "never indexed" literal */
     bool varying;     /* hardly ever the same value twice: not worth a place in the HPACK table */
+    bool constant;    /* neither string changes as long as the session lives: the same pointers mean the same field */
 } etcd__h2_header;
 
 /** A new session; its preface, SETTINGS and WINDOW_UPDATE are already in the output. ETCD_ERR_NO_MEMORY. */
