@@ -76,12 +76,33 @@ static inline void store_pointer(uint8_t *slot, const void *pointer)
 /* The i-th seven bits of a varint. */
 #define GROUP(p, i) ((uint64_t)((p)[i] & 0x7f) << 7 * (i))
 
+static inline uint64_t load_le64(const uint8_t *p)
+{
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
+           (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
+/* The seven low bits of each of eight bytes, next to each other. */
+static inline uint64_t squeeze(uint64_t word)
+{
+    word = (word & 0x7f007f007f007f00) >> 1 | (word & 0x007f007f007f007f);
+    word = (word & 0x3fff00003fff0000) >> 2 | (word & 0x00003fff00003fff);
+    return (word & 0x0fffffff00000000) >> 4 | (word & 0x000000000fffffff);
+}
+
 /* A varint of any length; NULL when it is cut off or has more than 64 bits. */
 static __attribute__((noinline)) const uint8_t *peek_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *value)
 {
+    const uint64_t more = 0x8080808080808080;
     uint64_t result = 0;
+    unsigned shift = 0;
 
-    for (unsigned shift = 0; p < end && shift < 64; shift += 7) {
+    if (end - p >= 8 && (load_le64(p) & more) == more) { /* random numbers of 64 bits: cluster and member ids */
+        result = squeeze(load_le64(p));
+        p += 8;
+        shift = 56;
+    }
+    for (; p < end && shift < 64; shift += 7) {
         const uint8_t byte = *p++;
 
         if (shift == 63 && byte > 1)
