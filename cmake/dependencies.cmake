@@ -4,7 +4,8 @@ set(ETCD3_REQUIRES
     "libnghttp2 >= 1.52"
     "libuv >= 1.44"
     "libcares >= 1.18"
-    "openssl >= 3.0")
+    "openssl >= 3.0"
+    "yaml-0.1 >= 0.2")
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)

@@ -26,7 +26,7 @@ enum etcd_permission_type { ETCD_PERMISSION_READ = 0, ETCD_PERMISSION_WRITE = 1,
 
 /** What a role may do with a key or a range (authpb.Permission). */
 typedef struct etcd_permission {
-    int32_t type;         /**< of etcd_permission_type */
+    int32_t type; /**< of etcd_permission_type */
     etcd_bytes key;
     etcd_bytes range_end; /**< empty: the one key; a single NUL byte: all keys >= `key` */
 } etcd_permission;
@@ -109,8 +109,8 @@ typedef struct etcd_role_grant_permission_options {
     const etcd_call_options *call;
     const char *range_end; /**< with range_end_len: keys in [key, range_end); a single NUL byte: all keys >= key */
     int64_t range_end_len;
-    bool prefix;           /**< keys that start with `key`; with an empty key, all */
-    bool from_key;         /**< keys >= `key`; with an empty key, all */
+    bool prefix;   /**< keys that start with `key`; with an empty key, all */
+    bool from_key; /**< keys >= `key`; with an empty key, all */
 } etcd_role_grant_permission_options;
 
 typedef struct etcd_role_grant_permission_response {
@@ -147,34 +147,23 @@ ETCD_EXPORT void etcd_role_revoke_permission_options_init(etcd_role_revoke_permi
 
 /** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
-typedef void (*etcd_auth_enable_fn)(etcd_client *client, etcd_auth_enable_response *response, const etcd_error *err,
-                                    void *arg);
-typedef void (*etcd_auth_disable_fn)(etcd_client *client, etcd_auth_disable_response *response, const etcd_error *err,
-                                     void *arg);
-typedef void (*etcd_auth_status_fn)(etcd_client *client, etcd_auth_status_response *response, const etcd_error *err,
-                                    void *arg);
-typedef void (*etcd_user_add_fn)(etcd_client *client, etcd_user_add_response *response, const etcd_error *err,
-                                 void *arg);
-typedef void (*etcd_user_delete_fn)(etcd_client *client, etcd_user_delete_response *response, const etcd_error *err,
-                                    void *arg);
+typedef void (*etcd_auth_enable_fn)(etcd_client *client, etcd_auth_enable_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_auth_disable_fn)(etcd_client *client, etcd_auth_disable_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_auth_status_fn)(etcd_client *client, etcd_auth_status_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_user_add_fn)(etcd_client *client, etcd_user_add_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_user_delete_fn)(etcd_client *client, etcd_user_delete_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_user_change_password_fn)(etcd_client *client, etcd_user_change_password_response *response,
                                              const etcd_error *err, void *arg);
-typedef void (*etcd_user_grant_role_fn)(etcd_client *client, etcd_user_grant_role_response *response,
-                                        const etcd_error *err, void *arg);
-typedef void (*etcd_user_revoke_role_fn)(etcd_client *client, etcd_user_revoke_role_response *response,
-                                         const etcd_error *err, void *arg);
-typedef void (*etcd_user_get_fn)(etcd_client *client, etcd_user_get_response *response, const etcd_error *err,
-                                 void *arg);
-typedef void (*etcd_user_list_fn)(etcd_client *client, etcd_user_list_response *response, const etcd_error *err,
-                                  void *arg);
-typedef void (*etcd_role_add_fn)(etcd_client *client, etcd_role_add_response *response, const etcd_error *err,
-                                 void *arg);
-typedef void (*etcd_role_delete_fn)(etcd_client *client, etcd_role_delete_response *response, const etcd_error *err,
-                                    void *arg);
-typedef void (*etcd_role_get_fn)(etcd_client *client, etcd_role_get_response *response, const etcd_error *err,
-                                 void *arg);
-typedef void (*etcd_role_list_fn)(etcd_client *client, etcd_role_list_response *response, const etcd_error *err,
-                                  void *arg);
+typedef void (*etcd_user_grant_role_fn)(etcd_client *client, etcd_user_grant_role_response *response, const etcd_error *err,
+                                        void *arg);
+typedef void (*etcd_user_revoke_role_fn)(etcd_client *client, etcd_user_revoke_role_response *response, const etcd_error *err,
+                                         void *arg);
+typedef void (*etcd_user_get_fn)(etcd_client *client, etcd_user_get_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_user_list_fn)(etcd_client *client, etcd_user_list_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_role_add_fn)(etcd_client *client, etcd_role_add_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_role_delete_fn)(etcd_client *client, etcd_role_delete_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_role_get_fn)(etcd_client *client, etcd_role_get_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_role_list_fn)(etcd_client *client, etcd_role_list_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_role_grant_permission_fn)(etcd_client *client, etcd_role_grant_permission_response *response,
                                               const etcd_error *err, void *arg);
 typedef void (*etcd_role_revoke_permission_fn)(etcd_client *client, etcd_role_revoke_permission_response *response,
@@ -184,29 +173,29 @@ typedef void (*etcd_role_revoke_permission_fn)(etcd_client *client, etcd_role_re
  *  ETCD_ERR_ROOT_ROLE_NOT_EXIST. From then on calls without a user get ETCD_ERR_USER_EMPTY. Since 0.1. */
 ETCD_EXPORT int etcd_auth_enable(etcd_client *client, const etcd_call_options *call, etcd_auth_enable_response **out,
                                  etcd_error *err);
-ETCD_EXPORT int etcd_auth_enable_async(etcd_client *client, const etcd_call_options *call, etcd_auth_enable_fn done,
-                                       void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_auth_enable_async(etcd_client *client, const etcd_call_options *call, etcd_auth_enable_fn done, void *arg,
+                                       etcd_call_id *id, etcd_error *err);
 
 /** Disables authentication; users and roles stay. A success when it was disabled already. Since 0.1. */
 ETCD_EXPORT int etcd_auth_disable(etcd_client *client, const etcd_call_options *call, etcd_auth_disable_response **out,
                                   etcd_error *err);
-ETCD_EXPORT int etcd_auth_disable_async(etcd_client *client, const etcd_call_options *call, etcd_auth_disable_fn done,
-                                        void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_auth_disable_async(etcd_client *client, const etcd_call_options *call, etcd_auth_disable_fn done, void *arg,
+                                        etcd_call_id *id, etcd_error *err);
 
 /** Tells whether authentication is enabled. Servers 3.5 and later; older ones answer ETCD_ERR_UNIMPLEMENTED.
  *  Repeated on a lost connection within the deadline. Since 0.1. */
 ETCD_EXPORT int etcd_auth_status(etcd_client *client, const etcd_call_options *call, etcd_auth_status_response **out,
                                  etcd_error *err);
-ETCD_EXPORT int etcd_auth_status_async(etcd_client *client, const etcd_call_options *call, etcd_auth_status_fn done,
-                                       void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_auth_status_async(etcd_client *client, const etcd_call_options *call, etcd_auth_status_fn done, void *arg,
+                                       etcd_call_id *id, etcd_error *err);
 
 /** Adds a user. ETCD_ERR_USER_EMPTY for an empty `name`, ETCD_ERR_ARGUMENT for a NULL `password` without
  *  no_password, without asking a server; ETCD_ERR_USER_ALREADY_EXIST. Since 0.1. */
-ETCD_EXPORT int etcd_user_add(etcd_client *client, const char *name, const char *password,
-                              const etcd_user_add_options *options, etcd_user_add_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_user_add(etcd_client *client, const char *name, const char *password, const etcd_user_add_options *options,
+                              etcd_user_add_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_user_add_async(etcd_client *client, const char *name, const char *password,
-                                    const etcd_user_add_options *options, etcd_user_add_fn done, void *arg,
-                                    etcd_call_id *id, etcd_error *err);
+                                    const etcd_user_add_options *options, etcd_user_add_fn done, void *arg, etcd_call_id *id,
+                                    etcd_error *err);
 
 /** Deletes a user. ETCD_ERR_USER_NOT_FOUND; ETCD_ERR_INVALID_AUTH_MGMT for `root` while authentication is enabled.
  *  Since 0.1. */
@@ -221,44 +210,41 @@ ETCD_EXPORT int etcd_user_change_password(etcd_client *client, const char *name,
                                           const etcd_call_options *call, etcd_user_change_password_response **out,
                                           etcd_error *err);
 ETCD_EXPORT int etcd_user_change_password_async(etcd_client *client, const char *name, const char *password,
-                                                const etcd_call_options *call, etcd_user_change_password_fn done,
-                                                void *arg, etcd_call_id *id, etcd_error *err);
+                                                const etcd_call_options *call, etcd_user_change_password_fn done, void *arg,
+                                                etcd_call_id *id, etcd_error *err);
 
 /** Gives a user a role. A success when the user has it already. ETCD_ERR_USER_NOT_FOUND, ETCD_ERR_ROLE_NOT_FOUND.
  *  Since 0.1. */
-ETCD_EXPORT int etcd_user_grant_role(etcd_client *client, const char *user, const char *role,
-                                     const etcd_call_options *call, etcd_user_grant_role_response **out,
-                                     etcd_error *err);
-ETCD_EXPORT int etcd_user_grant_role_async(etcd_client *client, const char *user, const char *role,
-                                           const etcd_call_options *call, etcd_user_grant_role_fn done, void *arg,
-                                           etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_user_grant_role(etcd_client *client, const char *user, const char *role, const etcd_call_options *call,
+                                     etcd_user_grant_role_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_user_grant_role_async(etcd_client *client, const char *user, const char *role, const etcd_call_options *call,
+                                           etcd_user_grant_role_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Takes a role from a user. ETCD_ERR_USER_NOT_FOUND, ETCD_ERR_ROLE_NOT_GRANTED; ETCD_ERR_INVALID_AUTH_MGMT for
  *  `root` of `root` while authentication is enabled. Since 0.1. */
-ETCD_EXPORT int etcd_user_revoke_role(etcd_client *client, const char *user, const char *role,
-                                      const etcd_call_options *call, etcd_user_revoke_role_response **out,
-                                      etcd_error *err);
+ETCD_EXPORT int etcd_user_revoke_role(etcd_client *client, const char *user, const char *role, const etcd_call_options *call,
+                                      etcd_user_revoke_role_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_user_revoke_role_async(etcd_client *client, const char *user, const char *role,
                                             const etcd_call_options *call, etcd_user_revoke_role_fn done, void *arg,
                                             etcd_call_id *id, etcd_error *err);
 
 /** Lists the roles of a user. ETCD_ERR_USER_NOT_FOUND. Repeated on a lost connection within the deadline. Since 0.1. */
-ETCD_EXPORT int etcd_user_get(etcd_client *client, const char *name, const etcd_call_options *call,
-                              etcd_user_get_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_user_get_async(etcd_client *client, const char *name, const etcd_call_options *call,
-                                    etcd_user_get_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_user_get(etcd_client *client, const char *name, const etcd_call_options *call, etcd_user_get_response **out,
+                              etcd_error *err);
+ETCD_EXPORT int etcd_user_get_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_user_get_fn done,
+                                    void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Lists all users. Repeated on a lost connection within the deadline. Since 0.1. */
 ETCD_EXPORT int etcd_user_list(etcd_client *client, const etcd_call_options *call, etcd_user_list_response **out,
                                etcd_error *err);
-ETCD_EXPORT int etcd_user_list_async(etcd_client *client, const etcd_call_options *call, etcd_user_list_fn done,
-                                     void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_user_list_async(etcd_client *client, const etcd_call_options *call, etcd_user_list_fn done, void *arg,
+                                     etcd_call_id *id, etcd_error *err);
 
 /** Adds a role without permissions. ETCD_ERR_ROLE_EMPTY for an empty `name`, ETCD_ERR_ROLE_ALREADY_EXIST. Since 0.1. */
-ETCD_EXPORT int etcd_role_add(etcd_client *client, const char *name, const etcd_call_options *call,
-                              etcd_role_add_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_role_add_async(etcd_client *client, const char *name, const etcd_call_options *call,
-                                    etcd_role_add_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_role_add(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_add_response **out,
+                              etcd_error *err);
+ETCD_EXPORT int etcd_role_add_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_add_fn done,
+                                    void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Deletes a role and takes it from all users. ETCD_ERR_ROLE_NOT_FOUND; ETCD_ERR_INVALID_AUTH_MGMT for `root` while
  *  authentication is enabled. Since 0.1. */
@@ -269,22 +255,22 @@ ETCD_EXPORT int etcd_role_delete_async(etcd_client *client, const char *name, co
 
 /** Lists the permissions of a role. ETCD_ERR_ROLE_NOT_FOUND. Repeated on a lost connection within the deadline.
  *  Since 0.1. */
-ETCD_EXPORT int etcd_role_get(etcd_client *client, const char *name, const etcd_call_options *call,
-                              etcd_role_get_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_role_get_async(etcd_client *client, const char *name, const etcd_call_options *call,
-                                    etcd_role_get_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_role_get(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_get_response **out,
+                              etcd_error *err);
+ETCD_EXPORT int etcd_role_get_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_get_fn done,
+                                    void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Lists all roles. Repeated on a lost connection within the deadline. Since 0.1. */
 ETCD_EXPORT int etcd_role_list(etcd_client *client, const etcd_call_options *call, etcd_role_list_response **out,
                                etcd_error *err);
-ETCD_EXPORT int etcd_role_list_async(etcd_client *client, const etcd_call_options *call, etcd_role_list_fn done,
-                                     void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_role_list_async(etcd_client *client, const etcd_call_options *call, etcd_role_list_fn done, void *arg,
+                                     etcd_call_id *id, etcd_error *err);
 
 /** Lets a role do `type`, of etcd_permission_type, with a key or a range; replaces what it had for exactly this one.
  *  ETCD_ERR_EMPTY_KEY for an empty key without prefix or from_key, ETCD_ERR_ARGUMENT for options that exclude each
  *  other or another `type`, without asking a server; ETCD_ERR_ROLE_NOT_FOUND. Since 0.1. */
-ETCD_EXPORT int etcd_role_grant_permission(etcd_client *client, const char *role, int32_t type, const char *key,
-                                           size_t key_len, const etcd_role_grant_permission_options *options,
+ETCD_EXPORT int etcd_role_grant_permission(etcd_client *client, const char *role, int32_t type, const char *key, size_t key_len,
+                                           const etcd_role_grant_permission_options *options,
                                            etcd_role_grant_permission_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_role_grant_permission_async(etcd_client *client, const char *role, int32_t type, const char *key,
                                                  size_t key_len, const etcd_role_grant_permission_options *options,
@@ -296,8 +282,8 @@ ETCD_EXPORT int etcd_role_grant_permission_async(etcd_client *client, const char
 ETCD_EXPORT int etcd_role_revoke_permission(etcd_client *client, const char *role, const char *key, size_t key_len,
                                             const etcd_role_revoke_permission_options *options,
                                             etcd_role_revoke_permission_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_role_revoke_permission_async(etcd_client *client, const char *role, const char *key,
-                                                  size_t key_len, const etcd_role_revoke_permission_options *options,
+ETCD_EXPORT int etcd_role_revoke_permission_async(etcd_client *client, const char *role, const char *key, size_t key_len,
+                                                  const etcd_role_revoke_permission_options *options,
                                                   etcd_role_revoke_permission_fn done, void *arg, etcd_call_id *id,
                                                   etcd_error *err);
 

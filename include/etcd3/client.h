@@ -74,6 +74,8 @@ typedef struct etcd_client_options {
     const char *(*token_fn)(void *arg); /**< a source of such tokens: called when the first or a new one is needed, on the
                                              driving thread; must not block. The string is copied; NULL: there is none */
     void *token_arg;
+    bool reject_old_cluster;      /**< etcd_client_new() asks every endpoint for its version, within connect_timeout_ms, and
+                                       fails with ETCD_ERR_OLD_CLUSTER for one before 3.4, or with why one did not answer */
     bool allow_plain_auth;        /**< send password and token over plain http also to other hosts */
     const char *user_agent;       /**< put before the library's own */
     int64_t auto_sync_interval_ms; /**< how often to do what etcd_client_sync() does; 0: never */

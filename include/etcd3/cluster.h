@@ -84,23 +84,21 @@ ETCD_EXPORT void etcd_member_add_options_init(etcd_member_add_options *options, 
 
 /** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
-typedef void (*etcd_member_list_fn)(etcd_client *client, etcd_member_list_response *response, const etcd_error *err,
-                                    void *arg);
-typedef void (*etcd_member_add_fn)(etcd_client *client, etcd_member_add_response *response, const etcd_error *err,
-                                   void *arg);
+typedef void (*etcd_member_list_fn)(etcd_client *client, etcd_member_list_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_member_add_fn)(etcd_client *client, etcd_member_add_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_member_remove_fn)(etcd_client *client, etcd_member_remove_response *response, const etcd_error *err,
                                       void *arg);
 typedef void (*etcd_member_update_fn)(etcd_client *client, etcd_member_update_response *response, const etcd_error *err,
                                       void *arg);
-typedef void (*etcd_member_promote_fn)(etcd_client *client, etcd_member_promote_response *response,
-                                       const etcd_error *err, void *arg);
+typedef void (*etcd_member_promote_fn)(etcd_client *client, etcd_member_promote_response *response, const etcd_error *err,
+                                       void *arg);
 
 /** Lists the members. Linearizable unless `serializable`: fails without a quorum. Repeated on a lost connection
  *  within the deadline. Since 0.1. */
-ETCD_EXPORT int etcd_member_list(etcd_client *client, const etcd_member_list_options *options,
-                                 etcd_member_list_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_member_list_async(etcd_client *client, const etcd_member_list_options *options,
-                                       etcd_member_list_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_member_list(etcd_client *client, const etcd_member_list_options *options, etcd_member_list_response **out,
+                                 etcd_error *err);
+ETCD_EXPORT int etcd_member_list_async(etcd_client *client, const etcd_member_list_options *options, etcd_member_list_fn done,
+                                       void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Adds a member that will be reached by its peers at these URLs: "http://host:port", "https://host:port",
  *  "unix://...", "unixs://...", at least one. Start it afterwards, with --initial-cluster-state=existing.
@@ -109,8 +107,7 @@ ETCD_EXPORT int etcd_member_list_async(etcd_client *client, const etcd_member_li
  *  ETCD_ERR_PEER_URL_EXIST; ETCD_ERR_UNHEALTHY and ETCD_ERR_MEMBER_NOT_ENOUGH_STARTED when the change could cost the
  *  quorum; ETCD_ERR_TOO_MANY_LEARNERS. Since 0.1. */
 ETCD_EXPORT int etcd_member_add(etcd_client *client, const char *const *peer_urls, size_t n_peer_urls,
-                                const etcd_member_add_options *options, etcd_member_add_response **out,
-                                etcd_error *err);
+                                const etcd_member_add_options *options, etcd_member_add_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_member_add_async(etcd_client *client, const char *const *peer_urls, size_t n_peer_urls,
                                       const etcd_member_add_options *options, etcd_member_add_fn done, void *arg,
                                       etcd_call_id *id, etcd_error *err);
@@ -124,12 +121,11 @@ ETCD_EXPORT int etcd_member_remove_async(etcd_client *client, uint64_t member_id
 
 /** Replaces the peer URLs of a member. URLs and their errors as for etcd_member_add(); ETCD_ERR_MEMBER_NOT_FOUND.
  *  Since 0.1. */
-ETCD_EXPORT int etcd_member_update(etcd_client *client, uint64_t member_id, const char *const *peer_urls,
-                                   size_t n_peer_urls, const etcd_call_options *call, etcd_member_update_response **out,
-                                   etcd_error *err);
+ETCD_EXPORT int etcd_member_update(etcd_client *client, uint64_t member_id, const char *const *peer_urls, size_t n_peer_urls,
+                                   const etcd_call_options *call, etcd_member_update_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_member_update_async(etcd_client *client, uint64_t member_id, const char *const *peer_urls,
-                                         size_t n_peer_urls, const etcd_call_options *call, etcd_member_update_fn done,
-                                         void *arg, etcd_call_id *id, etcd_error *err);
+                                         size_t n_peer_urls, const etcd_call_options *call, etcd_member_update_fn done, void *arg,
+                                         etcd_call_id *id, etcd_error *err);
 
 /** Gives a learner its vote. ETCD_ERR_LEARNER_NOT_READY until it has caught up with the leader: ask again;
  *  ETCD_ERR_MEMBER_NOT_LEARNER, ETCD_ERR_MEMBER_NOT_FOUND. Since 0.1. */

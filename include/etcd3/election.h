@@ -46,10 +46,8 @@ typedef struct etcd_resign_response {
 
 /** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
-typedef void (*etcd_campaign_fn)(etcd_client *client, etcd_campaign_response *response, const etcd_error *err,
-                                 void *arg);
-typedef void (*etcd_proclaim_fn)(etcd_client *client, etcd_proclaim_response *response, const etcd_error *err,
-                                 void *arg);
+typedef void (*etcd_campaign_fn)(etcd_client *client, etcd_campaign_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_proclaim_fn)(etcd_client *client, etcd_proclaim_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_leader_fn)(etcd_client *client, etcd_leader_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_resign_fn)(etcd_client *client, etcd_resign_response *response, const etcd_error *err, void *arg);
 
@@ -58,20 +56,18 @@ typedef void (*etcd_resign_fn)(etcd_client *client, etcd_resign_response *respon
  *  gives up its place in the line, but one whose error has ETCD_ERROR_MAYBE_APPLIED may lead until the lease ends.
  *  ETCD_ERR_LEASE_NOT_FOUND. Sent at most once. Since 0.1. */
 ETCD_EXPORT int etcd_campaign(etcd_client *client, const char *name, size_t name_len, int64_t lease, const char *value,
-                              size_t value_len, const etcd_call_options *call, etcd_campaign_response **out,
-                              etcd_error *err);
-ETCD_EXPORT int etcd_campaign_async(etcd_client *client, const char *name, size_t name_len, int64_t lease,
-                                    const char *value, size_t value_len, const etcd_call_options *call,
-                                    etcd_campaign_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+                              size_t value_len, const etcd_call_options *call, etcd_campaign_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_campaign_async(etcd_client *client, const char *name, size_t name_len, int64_t lease, const char *value,
+                                    size_t value_len, const etcd_call_options *call, etcd_campaign_fn done, void *arg,
+                                    etcd_call_id *id, etcd_error *err);
 
 /** Replaces the value that the leader proclaims. ETCD_ERR_UNKNOWN with "election: not leader" when `leader` leads no
  *  more. Sent at most once. Since 0.1. */
-ETCD_EXPORT int etcd_proclaim(etcd_client *client, const etcd_leader_key *leader_key, const char *value,
-                              size_t value_len, const etcd_call_options *call, etcd_proclaim_response **out,
-                              etcd_error *err);
-ETCD_EXPORT int etcd_proclaim_async(etcd_client *client, const etcd_leader_key *leader_key, const char *value,
-                                    size_t value_len, const etcd_call_options *call, etcd_proclaim_fn done, void *arg,
-                                    etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_proclaim(etcd_client *client, const etcd_leader_key *leader_key, const char *value, size_t value_len,
+                              const etcd_call_options *call, etcd_proclaim_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_proclaim_async(etcd_client *client, const etcd_leader_key *leader_key, const char *value, size_t value_len,
+                                    const etcd_call_options *call, etcd_proclaim_fn done, void *arg, etcd_call_id *id,
+                                    etcd_error *err);
 
 /** Asks who leads. ETCD_ERR_UNKNOWN with "election: no leader" when nobody does. Repeated on a lost connection
  *  within the deadline. Since 0.1. */

@@ -32,7 +32,8 @@ extern "C" {
     X(CONNECTION, -10, "the connection failed")                                                                          \
     X(UNSUPPORTED, -11, "not supported")                                                                                 \
     X(TIMED_OUT, -12, "nothing arrived in time")                                                                         \
-    X(CALL_NOT_FOUND, -13, "no such call is in flight")
+    X(CALL_NOT_FOUND, -13, "no such call is in flight") \
+    X(OLD_CLUSTER, -14, "etcdclient: old cluster version")
 
 /** gRPC status codes: X(NAME, number, gRPC code, text). */
 #define ETCD_GRPC_ERRORS(X)                                                                                              \

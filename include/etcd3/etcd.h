@@ -9,6 +9,7 @@
 #include "auth.h"
 #include "client.h"
 #include "cluster.h"
+#include "config.h"
 #include "election.h"
 #include "endpoints.h"
 #include "error.h"

@@ -28,19 +28,18 @@ typedef struct etcd_health_check_response {
 
 /** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
-typedef void (*etcd_health_check_fn)(etcd_client *client, etcd_health_check_response *response, const etcd_error *err,
-                                     void *arg);
+typedef void (*etcd_health_check_fn)(etcd_client *client, etcd_health_check_response *response, const etcd_error *err, void *arg);
 
 /** Asks a member whether it serves. That says nothing of its cluster: a linearizable read does.
  *
  *  `endpoint` is the member to ask, not necessarily one of the client's; NULL: that of `call`, else any. `service`
  *  names one of its services; NULL or "": the server as a whole, the only one that etcd knows: ETCD_ERR_NOT_FOUND
  *  for others. Repeated on a lost connection within the deadline. Since 0.1. */
-ETCD_EXPORT int etcd_health_check(etcd_client *client, const char *endpoint, const char *service,
-                                  const etcd_call_options *call, etcd_health_check_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_health_check(etcd_client *client, const char *endpoint, const char *service, const etcd_call_options *call,
+                                  etcd_health_check_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_health_check_async(etcd_client *client, const char *endpoint, const char *service,
-                                        const etcd_call_options *call, etcd_health_check_fn done, void *arg,
-                                        etcd_call_id *id, etcd_error *err);
+                                        const etcd_call_options *call, etcd_health_check_fn done, void *arg, etcd_call_id *id,
+                                        etcd_error *err);
 
 #ifdef __cplusplus
 }

@@ -76,14 +76,11 @@ ETCD_EXPORT void etcd_lease_time_to_live_options_init(etcd_lease_time_to_live_op
 
 /** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
-typedef void (*etcd_lease_grant_fn)(etcd_client *client, etcd_lease_grant_response *response, const etcd_error *err,
-                                    void *arg);
-typedef void (*etcd_lease_revoke_fn)(etcd_client *client, etcd_lease_revoke_response *response, const etcd_error *err,
-                                     void *arg);
-typedef void (*etcd_lease_time_to_live_fn)(etcd_client *client, etcd_lease_time_to_live_response *response,
-                                           const etcd_error *err, void *arg);
-typedef void (*etcd_lease_list_fn)(etcd_client *client, etcd_lease_list_response *response, const etcd_error *err,
-                                   void *arg);
+typedef void (*etcd_lease_grant_fn)(etcd_client *client, etcd_lease_grant_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_lease_revoke_fn)(etcd_client *client, etcd_lease_revoke_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_lease_time_to_live_fn)(etcd_client *client, etcd_lease_time_to_live_response *response, const etcd_error *err,
+                                           void *arg);
+typedef void (*etcd_lease_list_fn)(etcd_client *client, etcd_lease_list_response *response, const etcd_error *err, void *arg);
 
 /** Grants a lease of `ttl_s` seconds. Sent at most once: when the outcome is unknown the error has
  *  ETCD_ERROR_MAYBE_APPLIED, and the lease, if there is one, expires by itself. ETCD_ERR_LEASE_TTL_TOO_LARGE over
@@ -101,19 +98,16 @@ ETCD_EXPORT int etcd_lease_revoke_async(etcd_client *client, int64_t lease, cons
 
 /** Asks what is left of a lease. A lease that does not exist is a success with `ttl_s` -1. Repeated on a lost
  *  connection within the deadline. Since 0.1. */
-ETCD_EXPORT int etcd_lease_time_to_live(etcd_client *client, int64_t lease,
-                                        const etcd_lease_time_to_live_options *options,
+ETCD_EXPORT int etcd_lease_time_to_live(etcd_client *client, int64_t lease, const etcd_lease_time_to_live_options *options,
                                         etcd_lease_time_to_live_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_lease_time_to_live_async(etcd_client *client, int64_t lease,
-                                              const etcd_lease_time_to_live_options *options,
-                                              etcd_lease_time_to_live_fn done, void *arg, etcd_call_id *id,
-                                              etcd_error *err);
+ETCD_EXPORT int etcd_lease_time_to_live_async(etcd_client *client, int64_t lease, const etcd_lease_time_to_live_options *options,
+                                              etcd_lease_time_to_live_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Lists the ids of all leases, in the server's order. Repeated on a lost connection within the deadline. Since 0.1. */
 ETCD_EXPORT int etcd_lease_list(etcd_client *client, const etcd_call_options *call, etcd_lease_list_response **out,
                                 etcd_error *err);
-ETCD_EXPORT int etcd_lease_list_async(etcd_client *client, const etcd_call_options *call, etcd_lease_list_fn done,
-                                      void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_lease_list_async(etcd_client *client, const etcd_call_options *call, etcd_lease_list_fn done, void *arg,
+                                      etcd_call_id *id, etcd_error *err);
 
 #ifdef __cplusplus
 }

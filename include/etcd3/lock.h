@@ -38,11 +38,10 @@ typedef void (*etcd_unlock_fn)(etcd_client *client, etcd_unlock_response *respon
  *  Waits as long as `call` allows: give a timeout. A call that ends before the lock was taken gives up its place in
  *  the line, but one whose error has ETCD_ERROR_MAYBE_APPLIED may hold it until the lease ends.
  *  ETCD_ERR_LEASE_NOT_FOUND. Sent at most once. Since 0.1. */
-ETCD_EXPORT int etcd_lock(etcd_client *client, const char *name, size_t name_len, int64_t lease,
-                          const etcd_call_options *call, etcd_lock_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_lock(etcd_client *client, const char *name, size_t name_len, int64_t lease, const etcd_call_options *call,
+                          etcd_lock_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_lock_async(etcd_client *client, const char *name, size_t name_len, int64_t lease,
-                                const etcd_call_options *call, etcd_lock_fn done, void *arg, etcd_call_id *id,
-                                etcd_error *err);
+                                const etcd_call_options *call, etcd_lock_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Gives up the lock that the key of a response holds. A success when it is held no more: by then another may hold
  *  the lock. Sent at most once. Since 0.1. */

@@ -58,10 +58,10 @@ typedef struct etcd_status_response {
     uint64_t raft_applied_index;
     const etcd_bytes *errors; /**< such as alarms, or no leader */
     size_t n_errors;
-    int64_t db_size_in_use;     /**< bytes of db_size that a defragmentation would leave */
+    int64_t db_size_in_use; /**< bytes of db_size that a defragmentation would leave */
     bool is_learner;
-    etcd_bytes storage_version; /**< servers 3.6 and later, as the following */
-    int64_t db_size_quota;      /**< bytes */
+    etcd_bytes storage_version;                /**< servers 3.6 and later, as the following */
+    int64_t db_size_quota;                     /**< bytes */
     const etcd_downgrade_info *downgrade_info; /**< NULL when the server said nothing of it */
 } etcd_status_response;
 
@@ -88,25 +88,19 @@ typedef struct etcd_downgrade_response {
 
 /** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
-typedef void (*etcd_alarm_list_fn)(etcd_client *client, etcd_alarm_response *response, const etcd_error *err,
-                                   void *arg);
-typedef void (*etcd_alarm_disarm_fn)(etcd_client *client, etcd_alarm_response *response, const etcd_error *err,
-                                     void *arg);
-typedef void (*etcd_defragment_fn)(etcd_client *client, etcd_defragment_response *response, const etcd_error *err,
-                                   void *arg);
+typedef void (*etcd_alarm_list_fn)(etcd_client *client, etcd_alarm_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_alarm_disarm_fn)(etcd_client *client, etcd_alarm_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_defragment_fn)(etcd_client *client, etcd_defragment_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_status_fn)(etcd_client *client, etcd_status_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_hash_fn)(etcd_client *client, etcd_hash_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_hash_kv_fn)(etcd_client *client, etcd_hash_kv_response *response, const etcd_error *err, void *arg);
-typedef void (*etcd_move_leader_fn)(etcd_client *client, etcd_move_leader_response *response, const etcd_error *err,
-                                    void *arg);
-typedef void (*etcd_downgrade_fn)(etcd_client *client, etcd_downgrade_response *response, const etcd_error *err,
-                                  void *arg);
+typedef void (*etcd_move_leader_fn)(etcd_client *client, etcd_move_leader_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_downgrade_fn)(etcd_client *client, etcd_downgrade_response *response, const etcd_error *err, void *arg);
 
 /** Lists the alarms of all members. Repeated on a lost connection within the deadline. Since 0.1. */
-ETCD_EXPORT int etcd_alarm_list(etcd_client *client, const etcd_call_options *call, etcd_alarm_response **out,
-                                etcd_error *err);
-ETCD_EXPORT int etcd_alarm_list_async(etcd_client *client, const etcd_call_options *call, etcd_alarm_list_fn done,
-                                      void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_alarm_list(etcd_client *client, const etcd_call_options *call, etcd_alarm_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_alarm_list_async(etcd_client *client, const etcd_call_options *call, etcd_alarm_list_fn done, void *arg,
+                                      etcd_call_id *id, etcd_error *err);
 
 /** Takes alarms back. `member_id` 0: of all members; `alarm`, of etcd_alarm_type, ETCD_ALARM_NONE: of all kinds; if
  *  either is so the alarms are listed first and each that fits is disarmed, within one deadline. The response has
@@ -115,9 +109,8 @@ ETCD_EXPORT int etcd_alarm_list_async(etcd_client *client, const etcd_call_optio
  *  Each is sent at most once. With ETCD_ERROR_MAYBE_APPLIED in the error some may be disarmed. Since 0.1. */
 ETCD_EXPORT int etcd_alarm_disarm(etcd_client *client, uint64_t member_id, int32_t alarm, const etcd_call_options *call,
                                   etcd_alarm_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_alarm_disarm_async(etcd_client *client, uint64_t member_id, int32_t alarm,
-                                        const etcd_call_options *call, etcd_alarm_disarm_fn done, void *arg,
-                                        etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_alarm_disarm_async(etcd_client *client, uint64_t member_id, int32_t alarm, const etcd_call_options *call,
+                                        etcd_alarm_disarm_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Gives the space that a member's database does not use back to the file system. The member answers nobody
  *  meanwhile: do one after the other, and give a timeout that fits the size. Sent at most once. Since 0.1. */
@@ -128,26 +121,25 @@ ETCD_EXPORT int etcd_defragment_async(etcd_client *client, const char *endpoint,
 
 /** Asks a member how it is. Answered also without a leader. Repeated on a lost connection within the deadline.
  *  Since 0.1. */
-ETCD_EXPORT int etcd_status(etcd_client *client, const char *endpoint, const etcd_call_options *call,
-                            etcd_status_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_status_async(etcd_client *client, const char *endpoint, const etcd_call_options *call,
-                                  etcd_status_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_status(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_status_response **out,
+                            etcd_error *err);
+ETCD_EXPORT int etcd_status_async(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_status_fn done,
+                                  void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Hash of a member's key space up to `revision` (0: its newest). At the same revision and compact_revision all
  *  members have the same one, or one is corrupt. ETCD_ERR_COMPACTED, ETCD_ERR_FUTURE_REV. Repeated on a lost
  *  connection within the deadline. Since 0.1. */
 ETCD_EXPORT int etcd_hash_kv(etcd_client *client, const char *endpoint, int64_t revision, const etcd_call_options *call,
                              etcd_hash_kv_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_hash_kv_async(etcd_client *client, const char *endpoint, int64_t revision,
-                                   const etcd_call_options *call, etcd_hash_kv_fn done, void *arg, etcd_call_id *id,
-                                   etcd_error *err);
+ETCD_EXPORT int etcd_hash_kv_async(etcd_client *client, const char *endpoint, int64_t revision, const etcd_call_options *call,
+                                   etcd_hash_kv_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Hash of a member's whole database, its bookkeeping included: differs from member to member while they work. For
  *  tests of etcd; prefer etcd_hash_kv(). Repeated on a lost connection within the deadline. Since 0.1. */
-ETCD_EXPORT int etcd_hash(etcd_client *client, const char *endpoint, const etcd_call_options *call,
-                          etcd_hash_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_hash_async(etcd_client *client, const char *endpoint, const etcd_call_options *call,
-                                etcd_hash_fn done, void *arg, etcd_call_id *id, etcd_error *err);
+ETCD_EXPORT int etcd_hash(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_hash_response **out,
+                          etcd_error *err);
+ETCD_EXPORT int etcd_hash_async(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_hash_fn done,
+                                void *arg, etcd_call_id *id, etcd_error *err);
 
 /** Hands the leadership to a member. Only the leader does that: ETCD_ERR_NOT_LEADER from others, so send it there
  *  with the `endpoint` of `call`. ETCD_ERR_BAD_LEADER_TRANSFEREE for a `member_id` that cannot lead. Sent at most
@@ -166,9 +158,8 @@ ETCD_EXPORT int etcd_move_leader_async(etcd_client *client, uint64_t member_id, 
  *  Since 0.1. */
 ETCD_EXPORT int etcd_downgrade(etcd_client *client, int32_t action, const char *version, const etcd_call_options *call,
                                etcd_downgrade_response **out, etcd_error *err);
-ETCD_EXPORT int etcd_downgrade_async(etcd_client *client, int32_t action, const char *version,
-                                     const etcd_call_options *call, etcd_downgrade_fn done, void *arg, etcd_call_id *id,
-                                     etcd_error *err);
+ETCD_EXPORT int etcd_downgrade_async(etcd_client *client, int32_t action, const char *version, const etcd_call_options *call,
+                                     etcd_downgrade_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
 #ifdef __cplusplus
 }

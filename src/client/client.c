@@ -291,6 +291,13 @@ int etcd_client_new(const etcd_client_options *given, etcd_client **out, etcd_er
         destroy(client);
         return rc;
     }
+    if (options.reject_old_cluster) {
+        rc = etcd__version_check(client, or_default(options.connect_timeout_ms, DEFAULT_CONNECT_TIMEOUT_MS), err);
+        if (rc < 0) {
+            etcd_client_free(client);
+            return rc;
+        }
+    }
     etcd__error_clear(err);
     *out = client;
     return ETCD_OK;

@@ -40,6 +40,7 @@ typedef struct etcd__user_call {
     bool has_ended;          /* the channel is through with it */
     bool retired;            /* other threads cannot reach it any more */
     bool delivered;          /* a blocking call: its caller may go on */
+    char endpoint[ETCD_ERROR_ENDPOINT_MAX]; /* that the last attempt used */
     /* the switch's lock */
     etcd_cancel *cancel;
     etcd__list switch_node;
@@ -162,6 +163,12 @@ void etcd__calls_free(etcd_client *client);
 /** Some connection changed its state: the program is told at the end of the turn. */
 void etcd__endpoints_changed(void *client);
 void etcd__endpoints_report(void *client);
+
+/* client/version.c */
+
+/** Asks every endpoint for its version. ETCD_ERR_OLD_CLUSTER for one that is too old, or why one did not answer in
+ *  time. */
+int etcd__version_check(etcd_client *client, int64_t timeout_ms, etcd_error *err);
 
 /* client/cancel.c: registration with a cancel switch; no lock is held */
 

@@ -164,8 +164,8 @@ static void leave_seat(etcd_client *client)
         uv_cond_broadcast(&client->shared.changed);
 }
 
-/* Lock held at entry, released at exit. Drives until the call was delivered or somebody needs the seat. Returns whether it was
- * delivered, as seen from the seat: afterwards another driver may be in the middle of it. */
+/* Lock held at entry, released at exit. Drives until the call was delivered or somebody needs the seat. Returns
+ * whether it was delivered, as seen from the seat: afterwards another driver may be in the middle of it. */
 static bool drive_own_call(etcd__user_call *call)
 {
     etcd_client *client = call->client;

@@ -37,12 +37,23 @@ static void tell_hook(const etcd__user_call *call)
     call->client->call_fn(&info, call->client->call_arg);
 }
 
+/* A response that turns out to be malformed is noticed when the peer may be gone already. */
+static void remember_endpoint(etcd__user_call *call)
+{
+    const char *text = last_endpoint(&call->call);
+    size_t len = strnlen(text, sizeof call->endpoint - 1);
+
+    memcpy(call->endpoint, text, len);
+    call->endpoint[len] = '\0';
+}
+
 static void on_done(etcd__call *channel_call)
 {
     etcd__user_call *call = ETCD__CONTAINER_OF(channel_call, etcd__user_call, call);
     etcd_client *client = call->client;
 
     call->has_ended = true;
+    remember_endpoint(call);
     etcd__metrics_count(&client->io.metrics, channel_call, etcd__clock_monotonic() - call->started);
     if (client->call_fn != NULL)
         tell_hook(call);
@@ -213,8 +224,11 @@ static int decode(etcd__user_call *call, void **out, etcd_error *err)
         }
         *out = wrapped;
     }
-    if (rc < 0 && err != NULL && !call->call.read_only)
-        err->flags |= ETCD_ERROR_MAYBE_APPLIED;
+    if (rc < 0 && err != NULL) {
+        memcpy(err->endpoint, call->endpoint, sizeof err->endpoint);
+        if (!call->call.read_only)
+            err->flags |= ETCD_ERROR_MAYBE_APPLIED;
+    }
     return rc;
 }
 
