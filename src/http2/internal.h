@@ -48,6 +48,7 @@ struct etcd__h2 {
     size_t block_bytes;   /* the same on the wire */
     size_t continuations; /* frames of it behind the first */
     size_t idle_frames;   /* see max_control_frames */
+    size_t idle_bytes;    /* all bytes received since idle_frames was 0 */
     size_t unreturned;    /* received bytes that the connection's window has not been given back yet */
 
     /* Sending. */
@@ -100,10 +101,14 @@ int etcd__h2_count_field(etcd__h2 *h2, size_t name_len, size_t value_len);
 /** Checks how much waits to be sent that no call of ours asked for. */
 void etcd__h2_check_answers(etcd__h2 *h2);
 
+/** Fails the session when a peer sends on and on, but nothing that is of use. */
+void etcd__h2_count_bytes(etcd__h2 *h2, size_t len);
+
 /** Something useful arrived, or we sent something of our own accord. */
 static inline void etcd__h2_progress(etcd__h2 *h2)
 {
     h2->idle_frames = 0;
+    h2->idle_bytes = 0;
 }
 
 /** Collects the first line of a peer that does not speak HTTP/2; fails the session once it is complete. */

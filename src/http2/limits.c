@@ -72,6 +72,18 @@ int etcd__h2_count_frame(etcd__h2 *h2, const nghttp2_frame_hd *hd)
     return 0;
 }
 
+/* nghttp2 does not report frames of unknown types and DATA of streams that are gone: their bytes are counted instead. Streams
+ * that we have reset may still send what the connection's window allows, and what it was given back meanwhile. */
+void etcd__h2_count_bytes(etcd__h2 *h2, size_t len)
+{
+    size_t most = 2 * (size_t)h2->config.connection_window;
+
+    h2->idle_bytes += len;
+    if (h2->idle_bytes > most)
+        etcd__h2_fail(h2, ETCD_ERR_PROTOCOL,
+                      "the peer sent more than %zu bytes in a row that are of no use (limit: twice the connection's window)", most);
+}
+
 int etcd__h2_count_field(etcd__h2 *h2, size_t name_len, size_t value_len)
 {
     h2->block_list += name_len + value_len + 32;

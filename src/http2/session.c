@@ -438,6 +438,7 @@ static void receive_slice(etcd__h2 *h2, const uint8_t *data, size_t len)
         etcd__h2_fail_nghttp2(h2, (int)taken);
     else
         etcd__h2_check_answers(h2);
+    etcd__h2_count_bytes(h2, len);
     if (h2->failure.code != ETCD_OK)
         (void)nghttp2_session_terminate_session2(h2->ng, 0, NGHTTP2_ENHANCE_YOUR_CALM);
     if (h2->failure.code != ETCD_OK || !nghttp2_session_check_request_allowed(h2->ng))

@@ -164,7 +164,7 @@ void fake__steps_free(fake_stream *stream);
 void fake__flood_fill(fake_bytes *out, fake_flood flood, int32_t stream_id, bool first);
 void fake__raw_frame(fake_bytes *out, uint8_t type, uint8_t flags, int32_t stream_id, const void *payload, size_t len);
 void fake__raw_goaway(fake_bytes *out, int32_t last_stream_id, uint32_t code, const char *debug);
-void fake__raw_giant_headers(fake_bytes *out, int32_t stream_id, size_t bytes);
+void fake__raw_giant_headers(fake_bytes *out, int32_t stream_id, size_t bytes, bool trailers);
 
 /* fake_kv.c */
 

@@ -65,18 +65,23 @@ static void append_literal(fake_bytes *block, unsigned number, size_t value_len)
     }
 }
 
-void fake__raw_giant_headers(fake_bytes *out, int32_t stream_id, size_t bytes)
+/* :status 200, content-type: application/grpc */
+static const uint8_t answer_start[] = {0x88, 0x0f, 0x10, 16,  'a', 'p', 'p', 'l', 'i', 'c',
+                                       'a',  't',  'i',  'o', 'n', '/', 'g', 'r', 'p', 'c'};
+
+void fake__raw_giant_headers(fake_bytes *out, int32_t stream_id, size_t bytes, bool trailers)
 {
-    static const uint8_t start[] = {0x88, 0x0f, 0x10, 16, 'a', 'p', 'p', 'l', 'i', 'c', 'a', 't', 'i', 'o', 'n', '/', 'g', 'r', 'p', 'c'};
     fake_bytes block = {NULL, 0, 0};
 
-    fake__bytes_append(&block, start, sizeof start); /* :status 200, content-type: application/grpc */
+    if (!trailers)
+        fake__bytes_append(&block, answer_start, sizeof answer_start);
     for (unsigned number = 0; block.len < bytes; number++)
         append_literal(&block, number, 1000);
     for (size_t at = 0; at < block.len;) {
         size_t part = block.len - at < FRAME_MAX ? block.len - at : FRAME_MAX;
-        uint8_t flags = at + part == block.len ? NGHTTP2_FLAG_END_HEADERS : 0;
-        fake__raw_frame(out, at == 0 ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION, flags, stream_id, block.data + at, part);
+        int flags = (at + part == block.len ? NGHTTP2_FLAG_END_HEADERS : 0) |
+                    (at == 0 && trailers ? NGHTTP2_FLAG_END_STREAM : 0);
+        fake__raw_frame(out, at == 0 ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION, (uint8_t)flags, stream_id, block.data + at, part);
         at += part;
     }
     free(block.data);
@@ -87,6 +92,8 @@ static void fill_continuation(fake_bytes *out, int32_t stream_id, bool first)
 {
     fake_bytes block = {NULL, 0, 0};
 
+    if (first)
+        fake__bytes_append(&block, answer_start, sizeof answer_start);
     append_literal(&block, 1, 100);
     fake__raw_frame(out, first ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION, 0, stream_id, block.data, block.len);
     free(block.data);

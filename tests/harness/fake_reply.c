@@ -182,6 +182,14 @@ void fake_reply_giant_headers(fake_request *request, size_t bytes)
     add_step(request, FAKE_STEP_GIANT)->number = (uint32_t)bytes;
 }
 
+void fake_reply_giant_trailers(fake_request *request, size_t bytes)
+{
+    fake_step *step = add_step(request, FAKE_STEP_GIANT);
+
+    step->number = (uint32_t)bytes;
+    step->end_stream = true;
+}
+
 void fake_reply_gate(fake_request *request, int gate)
 {
     if (gate < 0 || gate >= FAKE_N_GATES)
@@ -275,7 +283,7 @@ static bool run_connection_step(fake_conn *conn, fake_stream *stream, const fake
         fake__bytes_append(&conn->out, step->data, step->len);
         return false;
     case FAKE_STEP_GIANT:
-        fake__raw_giant_headers(&conn->out, stream->request.stream_id, step->number);
+        fake__raw_giant_headers(&conn->out, stream->request.stream_id, step->number, step->end_stream);
         return false;
     case FAKE_STEP_FLOOD:
         conn->flood = (fake_flood)step->number;

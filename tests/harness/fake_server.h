@@ -196,6 +196,8 @@ void fake_reply_flood(fake_request *request, fake_flood flood);
 /** A header block of `bytes` bytes (literals, uncompressed) in HEADERS and as many CONTINUATION frames as needed. After it only
  *  raw bytes, resets and what concerns the connection can follow on this stream: nghttp2 does not know of these headers. */
 void fake_reply_giant_headers(fake_request *request, size_t bytes);
+/** The same as trailers: without :status and content type, with END_STREAM. */
+void fake_reply_giant_trailers(fake_request *request, size_t bytes);
 /** The steps behind this wait for gate `gate`. */
 void fake_reply_gate(fake_request *request, int gate);
 
