@@ -65,7 +65,9 @@ format: | build
 	@scripts/ensure-deps lint
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-install: all
+install: | build
+	@scripts/ensure-deps install
+	@$(MAKE) --no-print-directory all
 	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)
 
 clean:
