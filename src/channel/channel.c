@@ -350,7 +350,7 @@ static size_t fill_metadata(etcd__call *call, etcd__h2_header headers[MAX_HEADER
  * doing. */
 static int64_t timeout_for_server(const etcd__call *call)
 {
-    int64_t left = call->deadline - etcd__clock_monotonic();
+    int64_t left = call->deadline - etcd__loop_now(call->channel->loop);
 
     if (call->deadline == ETCD__NEVER)
         return -1;

@@ -309,6 +309,7 @@ int etcd_client_new(const etcd_client_options *given, etcd_client **out, etcd_er
 static void close_engine(etcd_client *client)
 {
     etcd__driver_start_submitted(client);
+    etcd__loop_update_now(client->io.loop);
     etcd__channel_close(client->io.channel, true);
     do
         etcd__driver_dispatch(client);

@@ -43,6 +43,8 @@ void etcd__driver_start_submitted(etcd_client *client)
     etcd__list submitted, to_cancel, *node;
 
     take_requests(client, &submitted, &to_cancel);
+    if (!etcd__list_empty(&submitted) || !etcd__list_empty(&to_cancel))
+        etcd__loop_update_now(client->io.loop);
     while ((node = etcd__list_pop_front(&submitted)) != NULL)
         etcd__channel_start(client->io.channel, &ETCD__CONTAINER_OF(node, etcd__user_call, node)->call);
     while ((node = etcd__list_pop_front(&to_cancel)) != NULL) {

@@ -20,6 +20,14 @@ static const char *last_endpoint(const etcd__call *call)
     return call->error ? call->error->endpoint : "";
 }
 
+/* From the submit to the turn that brought the end. */
+static int64_t duration_of(const etcd__user_call *call)
+{
+    int64_t duration = etcd__loop_now(call->client->io.loop) - call->started;
+
+    return duration > 0 ? duration : 0;
+}
+
 static void tell_hook(const etcd__user_call *call)
 {
     const etcd_call_info info = {
@@ -31,7 +39,7 @@ static void tell_hook(const etcd__user_call *call)
         .code = call->call.code,
         .request_bytes = (int64_t)(call->call.body_len - ETCD__GRPC_PREFIX),
         .response_bytes = (int64_t)call->call.response_len,
-        .duration_ns = etcd__clock_monotonic() - call->started,
+        .duration_ns = duration_of(call),
     };
 
     call->client->call_fn(&info, call->client->call_arg);
@@ -54,7 +62,7 @@ static void on_done(etcd__call *channel_call)
 
     call->has_ended = true;
     remember_endpoint(call);
-    etcd__metrics_count(&client->io.metrics, channel_call, etcd__clock_monotonic() - call->started);
+    etcd__metrics_count(&client->io.metrics, channel_call, duration_of(call));
     if (client->call_fn != NULL)
         tell_hook(call);
     etcd__list_push_back(&client->io.ended, &call->node);

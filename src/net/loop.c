@@ -226,6 +226,11 @@ int64_t etcd__loop_now(const etcd__loop *loop)
     return loop->now;
 }
 
+void etcd__loop_update_now(etcd__loop *loop)
+{
+    loop->now = etcd__clock_monotonic();
+}
+
 void etcd__loop_timer_start(etcd__loop *loop, etcd__timer *timer, int64_t deadline)
 {
     etcd__heap_remove(&loop->timers, &timer->node);

@@ -48,6 +48,9 @@ void etcd__loop_wake(etcd__loop *loop);
 /** Monotonic time of the current turn (read anew after each wait), in nanoseconds. */
 int64_t etcd__loop_now(const etcd__loop *loop);
 
+/** Reads the time anew: for work that begins between turns, or late in a long one. Only the driving thread. */
+void etcd__loop_update_now(etcd__loop *loop);
+
 /** (Re)starts a timer; its `fn` runs once in the first turn after `deadline`. */
 void etcd__loop_timer_start(etcd__loop *loop, etcd__timer *timer, int64_t deadline);
 void etcd__loop_timer_stop(etcd__loop *loop, etcd__timer *timer);
