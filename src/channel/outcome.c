@@ -22,13 +22,13 @@ enum {
 };
 
 /* Whether a status proves that a write was not done: the server refused it before it was proposed. All of
- * Unavailable, and codes that a handler may end with halfway, prove nothing; "no leader" comes from the interceptor,
- * before the handler. */
+ * Unavailable, and codes that a handler may end with halfway, prove nothing; but "no leader" comes from the
+ * interceptor, before the handler, and "unhealthy cluster" is why a change of the members is not even proposed. */
 static bool refused_before_execution(const etcd__grpc_status *status, int code)
 {
     if (status->unprocessed)
         return true;
-    if (code == ETCD_ERR_NO_LEADER)
+    if (code == ETCD_ERR_NO_LEADER || code == ETCD_ERR_UNHEALTHY)
         return true;
     if (status->origin == ETCD__GRPC_FROM_HTTP) /* 401, 403, 404: not forwarded to a handler */
         return status->code == 7 || status->code == 12 || status->code == 16;

@@ -26,9 +26,13 @@ ETCD__DELIVER(user_add)
 ETCD__DELIVER(user_change_password)
 
 static const etcd__unary unary_user_add = {.rpc = ETCD__RPC_USER_ADD,
-    .call_type = ETCD_CALL_USER_ADD, .deliver = deliver_user_add, .secret = true};
+                                           .call_type = ETCD_CALL_USER_ADD,
+                                           .deliver = deliver_user_add,
+                                           .secret = true};
 static const etcd__unary unary_user_change_password = {.rpc = ETCD__RPC_USER_CHANGE_PASSWORD,
-    .call_type = ETCD_CALL_USER_CHANGE_PASSWORD, .deliver = deliver_user_change_password, .secret = true};
+                                                       .call_type = ETCD_CALL_USER_CHANGE_PASSWORD,
+                                                       .deliver = deliver_user_change_password,
+                                                       .secret = true};
 
 void etcd_user_add_options_init(etcd_user_add_options *options, size_t size)
 {
@@ -52,8 +56,7 @@ static int auth_enable(etcd_client *client, const etcd_call_options *call, etcd_
     return etcd__sink_call(client, &unary_auth_enable, &(const etcd__empty){0}, call, sink, err);
 }
 
-int etcd_auth_enable(etcd_client *client, const etcd_call_options *call, etcd_auth_enable_response **out,
-                     etcd_error *err)
+int etcd_auth_enable(etcd_client *client, const etcd_call_options *call, etcd_auth_enable_response **out, etcd_error *err)
 {
     return auth_enable(client, call, etcd__sink_out(out), err);
 }
@@ -69,8 +72,7 @@ static int auth_disable(etcd_client *client, const etcd_call_options *call, etcd
     return etcd__sink_call(client, &unary_auth_disable, &(const etcd__empty){0}, call, sink, err);
 }
 
-int etcd_auth_disable(etcd_client *client, const etcd_call_options *call, etcd_auth_disable_response **out,
-                      etcd_error *err)
+int etcd_auth_disable(etcd_client *client, const etcd_call_options *call, etcd_auth_disable_response **out, etcd_error *err)
 {
     return auth_disable(client, call, etcd__sink_out(out), err);
 }
@@ -86,8 +88,7 @@ static int auth_status(etcd_client *client, const etcd_call_options *call, etcd_
     return etcd__sink_call(client, &unary_auth_status, &(const etcd__empty){0}, call, sink, err);
 }
 
-int etcd_auth_status(etcd_client *client, const etcd_call_options *call, etcd_auth_status_response **out,
-                     etcd_error *err)
+int etcd_auth_status(etcd_client *client, const etcd_call_options *call, etcd_auth_status_response **out, etcd_error *err)
 {
     return auth_status(client, call, etcd__sink_out(out), err);
 }
@@ -138,15 +139,13 @@ int etcd_user_add(etcd_client *client, const char *name, const char *password, c
     return user_add(client, name, password, options, etcd__sink_out(out), err);
 }
 
-int etcd_user_add_async(etcd_client *client, const char *name, const char *password,
-                        const etcd_user_add_options *options, etcd_user_add_fn done, void *arg, etcd_call_id *id,
-                        etcd_error *err)
+int etcd_user_add_async(etcd_client *client, const char *name, const char *password, const etcd_user_add_options *options,
+                        etcd_user_add_fn done, void *arg, etcd_call_id *id, etcd_error *err)
 {
     return user_add(client, name, password, options, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int user_delete(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink,
-                       etcd_error *err)
+static int user_delete(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd__user_delete_request request = {0};
     int rc = etcd__request_text("name", name, &request.name, err);
@@ -154,20 +153,20 @@ static int user_delete(etcd_client *client, const char *name, const etcd_call_op
     return rc < 0 ? rc : etcd__sink_call(client, &unary_user_delete, &request, call, sink, err);
 }
 
-int etcd_user_delete(etcd_client *client, const char *name, const etcd_call_options *call,
-                     etcd_user_delete_response **out, etcd_error *err)
+int etcd_user_delete(etcd_client *client, const char *name, const etcd_call_options *call, etcd_user_delete_response **out,
+                     etcd_error *err)
 {
     return user_delete(client, name, call, etcd__sink_out(out), err);
 }
 
-int etcd_user_delete_async(etcd_client *client, const char *name, const etcd_call_options *call,
-                           etcd_user_delete_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_user_delete_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_user_delete_fn done,
+                           void *arg, etcd_call_id *id, etcd_error *err)
 {
     return user_delete(client, name, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int user_change_password(etcd_client *client, const char *name, const char *password,
-                                const etcd_call_options *call, etcd__sink sink, etcd_error *err)
+static int user_change_password(etcd_client *client, const char *name, const char *password, const etcd_call_options *call,
+                                etcd__sink sink, etcd_error *err)
 {
     etcd__user_change_password_request request = {0};
     int rc = etcd__request_text("name", name, &request.name, err);
@@ -177,15 +176,14 @@ static int user_change_password(etcd_client *client, const char *name, const cha
     return rc < 0 ? rc : etcd__sink_call(client, &unary_user_change_password, &request, call, sink, err);
 }
 
-int etcd_user_change_password(etcd_client *client, const char *name, const char *password,
-                              const etcd_call_options *call, etcd_user_change_password_response **out, etcd_error *err)
+int etcd_user_change_password(etcd_client *client, const char *name, const char *password, const etcd_call_options *call,
+                              etcd_user_change_password_response **out, etcd_error *err)
 {
     return user_change_password(client, name, password, call, etcd__sink_out(out), err);
 }
 
-int etcd_user_change_password_async(etcd_client *client, const char *name, const char *password,
-                                    const etcd_call_options *call, etcd_user_change_password_fn done, void *arg,
-                                    etcd_call_id *id, etcd_error *err)
+int etcd_user_change_password_async(etcd_client *client, const char *name, const char *password, const etcd_call_options *call,
+                                    etcd_user_change_password_fn done, void *arg, etcd_call_id *id, etcd_error *err)
 {
     return user_change_password(client, name, password, call, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -236,8 +234,7 @@ int etcd_user_revoke_role_async(etcd_client *client, const char *user, const cha
     return user_revoke_role(client, user, role, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int user_get(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink,
-                    etcd_error *err)
+static int user_get(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd__user_get_request request = {0};
     int rc = etcd__request_text("name", name, &request.name, err);
@@ -251,8 +248,8 @@ int etcd_user_get(etcd_client *client, const char *name, const etcd_call_options
     return user_get(client, name, call, etcd__sink_out(out), err);
 }
 
-int etcd_user_get_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_user_get_fn done,
-                        void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_user_get_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_user_get_fn done, void *arg,
+                        etcd_call_id *id, etcd_error *err)
 {
     return user_get(client, name, call, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -267,16 +264,15 @@ int etcd_user_list(etcd_client *client, const etcd_call_options *call, etcd_user
     return user_list(client, call, etcd__sink_out(out), err);
 }
 
-int etcd_user_list_async(etcd_client *client, const etcd_call_options *call, etcd_user_list_fn done, void *arg,
-                         etcd_call_id *id, etcd_error *err)
+int etcd_user_list_async(etcd_client *client, const etcd_call_options *call, etcd_user_list_fn done, void *arg, etcd_call_id *id,
+                         etcd_error *err)
 {
     return user_list(client, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
 /* --- roles --- */
 
-static int role_add(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink,
-                    etcd_error *err)
+static int role_add(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd__role_add_request request = {0};
     int rc = etcd__request_text("name", name, &request.name, err);
@@ -292,14 +288,13 @@ int etcd_role_add(etcd_client *client, const char *name, const etcd_call_options
     return role_add(client, name, call, etcd__sink_out(out), err);
 }
 
-int etcd_role_add_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_add_fn done,
-                        void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_role_add_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_add_fn done, void *arg,
+                        etcd_call_id *id, etcd_error *err)
 {
     return role_add(client, name, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int role_delete(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink,
-                       etcd_error *err)
+static int role_delete(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd__role_delete_request request = {0};
     int rc = etcd__request_text("name", name, &request.role, err);
@@ -307,20 +302,19 @@ static int role_delete(etcd_client *client, const char *name, const etcd_call_op
     return rc < 0 ? rc : etcd__sink_call(client, &unary_role_delete, &request, call, sink, err);
 }
 
-int etcd_role_delete(etcd_client *client, const char *name, const etcd_call_options *call,
-                     etcd_role_delete_response **out, etcd_error *err)
+int etcd_role_delete(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_delete_response **out,
+                     etcd_error *err)
 {
     return role_delete(client, name, call, etcd__sink_out(out), err);
 }
 
-int etcd_role_delete_async(etcd_client *client, const char *name, const etcd_call_options *call,
-                           etcd_role_delete_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_role_delete_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_delete_fn done,
+                           void *arg, etcd_call_id *id, etcd_error *err)
 {
     return role_delete(client, name, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int role_get(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink,
-                    etcd_error *err)
+static int role_get(etcd_client *client, const char *name, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd__role_get_request request = {0};
     int rc = etcd__request_text("name", name, &request.role, err);
@@ -334,8 +328,8 @@ int etcd_role_get(etcd_client *client, const char *name, const etcd_call_options
     return role_get(client, name, call, etcd__sink_out(out), err);
 }
 
-int etcd_role_get_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_get_fn done,
-                        void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_role_get_async(etcd_client *client, const char *name, const etcd_call_options *call, etcd_role_get_fn done, void *arg,
+                        etcd_call_id *id, etcd_error *err)
 {
     return role_get(client, name, call, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -350,8 +344,8 @@ int etcd_role_list(etcd_client *client, const etcd_call_options *call, etcd_role
     return role_list(client, call, etcd__sink_out(out), err);
 }
 
-int etcd_role_list_async(etcd_client *client, const etcd_call_options *call, etcd_role_list_fn done, void *arg,
-                         etcd_call_id *id, etcd_error *err)
+int etcd_role_list_async(etcd_client *client, const etcd_call_options *call, etcd_role_list_fn done, void *arg, etcd_call_id *id,
+                         etcd_error *err)
 {
     return role_list(client, call, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -390,15 +384,15 @@ static int role_grant_permission(etcd_client *client, const char *role, int32_t 
 }
 
 int etcd_role_grant_permission(etcd_client *client, const char *role, int32_t type, const char *key, size_t key_len,
-                               const etcd_role_grant_permission_options *options,
-                               etcd_role_grant_permission_response **out, etcd_error *err)
+                               const etcd_role_grant_permission_options *options, etcd_role_grant_permission_response **out,
+                               etcd_error *err)
 {
     return role_grant_permission(client, role, type, key, key_len, options, etcd__sink_out(out), err);
 }
 
-int etcd_role_grant_permission_async(etcd_client *client, const char *role, int32_t type, const char *key,
-                                     size_t key_len, const etcd_role_grant_permission_options *options,
-                                     etcd_role_grant_permission_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_role_grant_permission_async(etcd_client *client, const char *role, int32_t type, const char *key, size_t key_len,
+                                     const etcd_role_grant_permission_options *options, etcd_role_grant_permission_fn done,
+                                     void *arg, etcd_call_id *id, etcd_error *err)
 {
     return role_grant_permission(client, role, type, key, key_len, options, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -425,15 +419,15 @@ static int role_revoke_permission(etcd_client *client, const char *role, const c
 }
 
 int etcd_role_revoke_permission(etcd_client *client, const char *role, const char *key, size_t key_len,
-                                const etcd_role_revoke_permission_options *options,
-                                etcd_role_revoke_permission_response **out, etcd_error *err)
+                                const etcd_role_revoke_permission_options *options, etcd_role_revoke_permission_response **out,
+                                etcd_error *err)
 {
     return role_revoke_permission(client, role, key, key_len, options, etcd__sink_out(out), err);
 }
 
 int etcd_role_revoke_permission_async(etcd_client *client, const char *role, const char *key, size_t key_len,
-                                      const etcd_role_revoke_permission_options *options,
-                                      etcd_role_revoke_permission_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+                                      const etcd_role_revoke_permission_options *options, etcd_role_revoke_permission_fn done,
+                                      void *arg, etcd_call_id *id, etcd_error *err)
 {
     return role_revoke_permission(client, role, key, key_len, options, ETCD__SINK_DONE(done, arg, id), err);
 }

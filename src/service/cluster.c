@@ -41,8 +41,8 @@ int etcd_member_list(etcd_client *client, const etcd_member_list_options *option
     return member_list(client, options, etcd__sink_out(out), err);
 }
 
-int etcd_member_list_async(etcd_client *client, const etcd_member_list_options *options, etcd_member_list_fn done,
-                           void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_member_list_async(etcd_client *client, const etcd_member_list_options *options, etcd_member_list_fn done, void *arg,
+                           etcd_call_id *id, etcd_error *err)
 {
     return member_list(client, options, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -67,8 +67,8 @@ static int member_add(etcd_client *client, const char *const *peer_urls, size_t 
     return rc;
 }
 
-int etcd_member_add(etcd_client *client, const char *const *peer_urls, size_t n_peer_urls,
-                    const etcd_member_add_options *options, etcd_member_add_response **out, etcd_error *err)
+int etcd_member_add(etcd_client *client, const char *const *peer_urls, size_t n_peer_urls, const etcd_member_add_options *options,
+                    etcd_member_add_response **out, etcd_error *err)
 {
     return member_add(client, peer_urls, n_peer_urls, options, etcd__sink_out(out), err);
 }
@@ -82,22 +82,21 @@ int etcd_member_add_async(etcd_client *client, const char *const *peer_urls, siz
 
 /* --- remove --- */
 
-static int member_remove(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd__sink sink,
-                         etcd_error *err)
+static int member_remove(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     const etcd__member_remove_request request = {.id = member_id};
 
     return etcd__sink_call(client, &unary_member_remove, &request, call, sink, err);
 }
 
-int etcd_member_remove(etcd_client *client, uint64_t member_id, const etcd_call_options *call,
-                       etcd_member_remove_response **out, etcd_error *err)
+int etcd_member_remove(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd_member_remove_response **out,
+                       etcd_error *err)
 {
     return member_remove(client, member_id, call, etcd__sink_out(out), err);
 }
 
-int etcd_member_remove_async(etcd_client *client, uint64_t member_id, const etcd_call_options *call,
-                             etcd_member_remove_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_member_remove_async(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd_member_remove_fn done,
+                             void *arg, etcd_call_id *id, etcd_error *err)
 {
     return member_remove(client, member_id, call, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -149,8 +148,8 @@ int etcd_member_promote(etcd_client *client, uint64_t member_id, const etcd_call
     return member_promote(client, member_id, call, etcd__sink_out(out), err);
 }
 
-int etcd_member_promote_async(etcd_client *client, uint64_t member_id, const etcd_call_options *call,
-                              etcd_member_promote_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_member_promote_async(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd_member_promote_fn done,
+                              void *arg, etcd_call_id *id, etcd_error *err)
 {
     return member_promote(client, member_id, call, ETCD__SINK_DONE(done, arg, id), err);
 }

@@ -10,8 +10,8 @@ ETCD__UNARY(proclaim, PROCLAIM, PROCLAIM)
 ETCD__UNARY(leader, LEADER, LEADER)
 ETCD__UNARY(resign, RESIGN, RESIGN)
 
-static int campaign(etcd_client *client, const char *name, size_t name_len, int64_t lease, const char *value,
-                    size_t value_len, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
+static int campaign(etcd_client *client, const char *name, size_t name_len, int64_t lease, const char *value, size_t value_len,
+                    const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd__campaign_request request = {.lease = lease};
     int rc = etcd__request_bytes("name", name, name_len, &request.name, err);
@@ -21,15 +21,15 @@ static int campaign(etcd_client *client, const char *name, size_t name_len, int6
     return rc < 0 ? rc : etcd__sink_call(client, &unary_campaign, &request, call, sink, err);
 }
 
-int etcd_campaign(etcd_client *client, const char *name, size_t name_len, int64_t lease, const char *value,
-                  size_t value_len, const etcd_call_options *call, etcd_campaign_response **out, etcd_error *err)
+int etcd_campaign(etcd_client *client, const char *name, size_t name_len, int64_t lease, const char *value, size_t value_len,
+                  const etcd_call_options *call, etcd_campaign_response **out, etcd_error *err)
 {
     return campaign(client, name, name_len, lease, value, value_len, call, etcd__sink_out(out), err);
 }
 
 int etcd_campaign_async(etcd_client *client, const char *name, size_t name_len, int64_t lease, const char *value,
-                        size_t value_len, const etcd_call_options *call, etcd_campaign_fn done, void *arg,
-                        etcd_call_id *id, etcd_error *err)
+                        size_t value_len, const etcd_call_options *call, etcd_campaign_fn done, void *arg, etcd_call_id *id,
+                        etcd_error *err)
 {
     return campaign(client, name, name_len, lease, value, value_len, call, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -58,14 +58,13 @@ int etcd_proclaim(etcd_client *client, const etcd_leader_key *leader_key, const 
 }
 
 int etcd_proclaim_async(etcd_client *client, const etcd_leader_key *leader_key, const char *value, size_t value_len,
-                        const etcd_call_options *call, etcd_proclaim_fn done, void *arg, etcd_call_id *id,
-                        etcd_error *err)
+                        const etcd_call_options *call, etcd_proclaim_fn done, void *arg, etcd_call_id *id, etcd_error *err)
 {
     return proclaim(client, leader_key, value, value_len, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int leader(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
-                  etcd__sink sink, etcd_error *err)
+static int leader(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call, etcd__sink sink,
+                  etcd_error *err)
 {
     etcd__leader_request request = {0};
     int rc = etcd__request_bytes("name", name, name_len, &request.name, err);
@@ -73,20 +72,20 @@ static int leader(etcd_client *client, const char *name, size_t name_len, const 
     return rc < 0 ? rc : etcd__sink_call(client, &unary_leader, &request, call, sink, err);
 }
 
-int etcd_leader(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
-                etcd_leader_response **out, etcd_error *err)
+int etcd_leader(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call, etcd_leader_response **out,
+                etcd_error *err)
 {
     return leader(client, name, name_len, call, etcd__sink_out(out), err);
 }
 
-int etcd_leader_async(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
-                      etcd_leader_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_leader_async(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call, etcd_leader_fn done,
+                      void *arg, etcd_call_id *id, etcd_error *err)
 {
     return leader(client, name, name_len, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int resign(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call,
-                  etcd__sink sink, etcd_error *err)
+static int resign(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call, etcd__sink sink,
+                  etcd_error *err)
 {
     const etcd__resign_request request = {.leader = leader_key};
     int rc = check_leader(leader_key, err);
@@ -94,14 +93,14 @@ static int resign(etcd_client *client, const etcd_leader_key *leader_key, const 
     return rc < 0 ? rc : etcd__sink_call(client, &unary_resign, &request, call, sink, err);
 }
 
-int etcd_resign(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call,
-                etcd_resign_response **out, etcd_error *err)
+int etcd_resign(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call, etcd_resign_response **out,
+                etcd_error *err)
 {
     return resign(client, leader_key, call, etcd__sink_out(out), err);
 }
 
-int etcd_resign_async(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call,
-                      etcd_resign_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_resign_async(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call, etcd_resign_fn done,
+                      void *arg, etcd_call_id *id, etcd_error *err)
 {
     return resign(client, leader_key, call, ETCD__SINK_DONE(done, arg, id), err);
 }

@@ -24,9 +24,8 @@ int etcd_health_check(etcd_client *client, const char *endpoint, const char *ser
     return health_check(client, endpoint, service, call, etcd__sink_out(out), err);
 }
 
-int etcd_health_check_async(etcd_client *client, const char *endpoint, const char *service,
-                            const etcd_call_options *call, etcd_health_check_fn done, void *arg, etcd_call_id *id,
-                            etcd_error *err)
+int etcd_health_check_async(etcd_client *client, const char *endpoint, const char *service, const etcd_call_options *call,
+                            etcd_health_check_fn done, void *arg, etcd_call_id *id, etcd_error *err)
 {
     return health_check(client, endpoint, service, call, ETCD__SINK_DONE(done, arg, id), err);
 }

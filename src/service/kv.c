@@ -46,14 +46,14 @@ static int get(etcd_client *client, const char *key, size_t key_len, const etcd_
     return rc;
 }
 
-int etcd_get(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options,
-             etcd_get_response **out, etcd_error *err)
+int etcd_get(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options, etcd_get_response **out,
+             etcd_error *err)
 {
     return get(client, key, key_len, options, etcd__sink_out(out), err);
 }
 
-int etcd_get_async(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options,
-                   etcd_get_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_get_async(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options, etcd_get_fn done,
+                   void *arg, etcd_call_id *id, etcd_error *err)
 {
     return get(client, key, key_len, options, ETCD__SINK_DONE(done, arg, id), err);
 }
@@ -84,8 +84,8 @@ int etcd_put_async(etcd_client *client, const char *key, size_t key_len, const c
 
 /* --- delete --- */
 
-static int delete(etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options,
-                  etcd__sink sink, etcd_error *err)
+static int delete (etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options, etcd__sink sink,
+                   etcd_error *err)
 {
     etcd__delete_range_request request;
     etcd__range_end end = {0};
@@ -101,19 +101,18 @@ static int delete(etcd_client *client, const char *key, size_t key_len, const et
 int etcd_delete(etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options,
                 etcd_delete_response **out, etcd_error *err)
 {
-    return delete(client, key, key_len, options, etcd__sink_out(out), err);
+    return delete (client, key, key_len, options, etcd__sink_out(out), err);
 }
 
 int etcd_delete_async(etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options,
                       etcd_delete_fn done, void *arg, etcd_call_id *id, etcd_error *err)
 {
-    return delete(client, key, key_len, options, ETCD__SINK_DONE(done, arg, id), err);
+    return delete (client, key, key_len, options, ETCD__SINK_DONE(done, arg, id), err);
 }
 
 /* --- compact --- */
 
-static int compact(etcd_client *client, int64_t revision, const etcd_compact_options *options, etcd__sink sink,
-                   etcd_error *err)
+static int compact(etcd_client *client, int64_t revision, const etcd_compact_options *options, etcd__sink sink, etcd_error *err)
 {
     etcd_compact_options o;
     etcd__compaction_request request;
@@ -125,8 +124,8 @@ static int compact(etcd_client *client, int64_t revision, const etcd_compact_opt
     return etcd__sink_call(client, &unary_compact, &request, o.call, sink, err);
 }
 
-int etcd_compact(etcd_client *client, int64_t revision, const etcd_compact_options *options,
-                 etcd_compact_response **out, etcd_error *err)
+int etcd_compact(etcd_client *client, int64_t revision, const etcd_compact_options *options, etcd_compact_response **out,
+                 etcd_error *err)
 {
     return compact(client, revision, options, etcd__sink_out(out), err);
 }

@@ -37,44 +37,43 @@ static int lease_grant(etcd_client *client, int64_t ttl_s, const etcd_lease_gran
     return etcd__sink_call(client, &unary_lease_grant, &request, o.call, sink, err);
 }
 
-int etcd_lease_grant(etcd_client *client, int64_t ttl_s, const etcd_lease_grant_options *options,
-                     etcd_lease_grant_response **out, etcd_error *err)
+int etcd_lease_grant(etcd_client *client, int64_t ttl_s, const etcd_lease_grant_options *options, etcd_lease_grant_response **out,
+                     etcd_error *err)
 {
     return lease_grant(client, ttl_s, options, etcd__sink_out(out), err);
 }
 
-int etcd_lease_grant_async(etcd_client *client, int64_t ttl_s, const etcd_lease_grant_options *options,
-                           etcd_lease_grant_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_lease_grant_async(etcd_client *client, int64_t ttl_s, const etcd_lease_grant_options *options, etcd_lease_grant_fn done,
+                           void *arg, etcd_call_id *id, etcd_error *err)
 {
     return lease_grant(client, ttl_s, options, ETCD__SINK_DONE(done, arg, id), err);
 }
 
 /* --- revoke --- */
 
-static int lease_revoke(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd__sink sink,
-                        etcd_error *err)
+static int lease_revoke(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     const etcd__lease_revoke_request request = {.id = lease};
 
     return etcd__sink_call(client, &unary_lease_revoke, &request, call, sink, err);
 }
 
-int etcd_lease_revoke(etcd_client *client, int64_t lease, const etcd_call_options *call,
-                      etcd_lease_revoke_response **out, etcd_error *err)
+int etcd_lease_revoke(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd_lease_revoke_response **out,
+                      etcd_error *err)
 {
     return lease_revoke(client, lease, call, etcd__sink_out(out), err);
 }
 
-int etcd_lease_revoke_async(etcd_client *client, int64_t lease, const etcd_call_options *call,
-                            etcd_lease_revoke_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_lease_revoke_async(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd_lease_revoke_fn done,
+                            void *arg, etcd_call_id *id, etcd_error *err)
 {
     return lease_revoke(client, lease, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
 /* --- time to live --- */
 
-static int lease_time_to_live(etcd_client *client, int64_t lease, const etcd_lease_time_to_live_options *options,
-                              etcd__sink sink, etcd_error *err)
+static int lease_time_to_live(etcd_client *client, int64_t lease, const etcd_lease_time_to_live_options *options, etcd__sink sink,
+                              etcd_error *err)
 {
     etcd_lease_time_to_live_options o;
     etcd__lease_time_to_live_request request;

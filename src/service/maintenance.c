@@ -14,10 +14,14 @@ ETCD__UNARY(hash, HASH, HASH)
 ETCD__UNARY(move_leader, MOVE_LEADER, MOVE_LEADER)
 ETCD__UNARY(downgrade, DOWNGRADE, DOWNGRADE)
 
-static const etcd__unary unary_alarm_list = {
-    .rpc = ETCD__RPC_ALARM, .read_only = true, .call_type = ETCD_CALL_ALARM_LIST, .deliver = deliver_alarm_list};
-static const etcd__unary unary_downgrade_validate = {
-    .rpc = ETCD__RPC_DOWNGRADE, .read_only = true, .call_type = ETCD_CALL_DOWNGRADE, .deliver = deliver_downgrade};
+static const etcd__unary unary_alarm_list = {.rpc = ETCD__RPC_ALARM,
+                                             .read_only = true,
+                                             .call_type = ETCD_CALL_ALARM_LIST,
+                                             .deliver = deliver_alarm_list};
+static const etcd__unary unary_downgrade_validate = {.rpc = ETCD__RPC_DOWNGRADE,
+                                                     .read_only = true,
+                                                     .call_type = ETCD_CALL_DOWNGRADE,
+                                                     .deliver = deliver_downgrade};
 
 /* --- alarms --- */
 
@@ -39,8 +43,8 @@ int etcd_alarm_list_async(etcd_client *client, const etcd_call_options *call, et
     return alarm_list(client, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int alarm_disarm(etcd_client *client, uint64_t member_id, int32_t alarm, const etcd_call_options *call,
-                        etcd__sink sink, etcd_error *err)
+static int alarm_disarm(etcd_client *client, uint64_t member_id, int32_t alarm, const etcd_call_options *call, etcd__sink sink,
+                        etcd_error *err)
 {
     const etcd__alarm_request request = {.action = ETCD_ALARM_DEACTIVATE, .member_id = member_id, .alarm = alarm};
 
@@ -61,8 +65,7 @@ int etcd_alarm_disarm_async(etcd_client *client, uint64_t member_id, int32_t ala
 
 /* --- one member --- */
 
-static int defragment(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd__sink sink,
-                      etcd_error *err)
+static int defragment(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd_call_options to;
     int rc = etcd__request_to(endpoint, call, &to, err);
@@ -70,20 +73,19 @@ static int defragment(etcd_client *client, const char *endpoint, const etcd_call
     return rc < 0 ? rc : etcd__sink_call(client, &unary_defragment, &(const etcd__empty){0}, &to, sink, err);
 }
 
-int etcd_defragment(etcd_client *client, const char *endpoint, const etcd_call_options *call,
-                    etcd_defragment_response **out, etcd_error *err)
+int etcd_defragment(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_defragment_response **out,
+                    etcd_error *err)
 {
     return defragment(client, endpoint, call, etcd__sink_out(out), err);
 }
 
-int etcd_defragment_async(etcd_client *client, const char *endpoint, const etcd_call_options *call,
-                          etcd_defragment_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_defragment_async(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_defragment_fn done,
+                          void *arg, etcd_call_id *id, etcd_error *err)
 {
     return defragment(client, endpoint, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int status(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd__sink sink,
-                  etcd_error *err)
+static int status(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd_call_options to;
     int rc = etcd__request_to(endpoint, call, &to, err);
@@ -97,14 +99,13 @@ int etcd_status(etcd_client *client, const char *endpoint, const etcd_call_optio
     return status(client, endpoint, call, etcd__sink_out(out), err);
 }
 
-int etcd_status_async(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_status_fn done,
-                      void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_status_async(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_status_fn done, void *arg,
+                      etcd_call_id *id, etcd_error *err)
 {
     return status(client, endpoint, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int hash(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd__sink sink,
-                etcd_error *err)
+static int hash(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     etcd_call_options to;
     int rc = etcd__request_to(endpoint, call, &to, err);
@@ -112,20 +113,19 @@ static int hash(etcd_client *client, const char *endpoint, const etcd_call_optio
     return rc < 0 ? rc : etcd__sink_call(client, &unary_hash, &(const etcd__empty){0}, &to, sink, err);
 }
 
-int etcd_hash(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_hash_response **out,
-              etcd_error *err)
+int etcd_hash(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_hash_response **out, etcd_error *err)
 {
     return hash(client, endpoint, call, etcd__sink_out(out), err);
 }
 
-int etcd_hash_async(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_hash_fn done,
-                    void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_hash_async(etcd_client *client, const char *endpoint, const etcd_call_options *call, etcd_hash_fn done, void *arg,
+                    etcd_call_id *id, etcd_error *err)
 {
     return hash(client, endpoint, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int hash_kv(etcd_client *client, const char *endpoint, int64_t revision, const etcd_call_options *call,
-                   etcd__sink sink, etcd_error *err)
+static int hash_kv(etcd_client *client, const char *endpoint, int64_t revision, const etcd_call_options *call, etcd__sink sink,
+                   etcd_error *err)
 {
     const etcd__hash_kv_request request = {.revision = revision};
     etcd_call_options to;
@@ -148,28 +148,27 @@ int etcd_hash_kv_async(etcd_client *client, const char *endpoint, int64_t revisi
 
 /* --- the cluster --- */
 
-static int move_leader(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd__sink sink,
-                       etcd_error *err)
+static int move_leader(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
 {
     const etcd__move_leader_request request = {.target_id = member_id};
 
     return etcd__sink_call(client, &unary_move_leader, &request, call, sink, err);
 }
 
-int etcd_move_leader(etcd_client *client, uint64_t member_id, const etcd_call_options *call,
-                     etcd_move_leader_response **out, etcd_error *err)
+int etcd_move_leader(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd_move_leader_response **out,
+                     etcd_error *err)
 {
     return move_leader(client, member_id, call, etcd__sink_out(out), err);
 }
 
-int etcd_move_leader_async(etcd_client *client, uint64_t member_id, const etcd_call_options *call,
-                           etcd_move_leader_fn done, void *arg, etcd_call_id *id, etcd_error *err)
+int etcd_move_leader_async(etcd_client *client, uint64_t member_id, const etcd_call_options *call, etcd_move_leader_fn done,
+                           void *arg, etcd_call_id *id, etcd_error *err)
 {
     return move_leader(client, member_id, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
-static int downgrade(etcd_client *client, int32_t action, const char *version, const etcd_call_options *call,
-                     etcd__sink sink, etcd_error *err)
+static int downgrade(etcd_client *client, int32_t action, const char *version, const etcd_call_options *call, etcd__sink sink,
+                     etcd_error *err)
 {
     const etcd__unary *unary = action == ETCD_DOWNGRADE_VALIDATE ? &unary_downgrade_validate : &unary_downgrade;
     etcd__downgrade_request request = {.action = action};

@@ -232,7 +232,9 @@ static void *wrap_txn(void *response)
 }
 
 #define DOES(rpc_id, only_reads, wrapper) \
-    {.rpc = (rpc_id), .read_only = (only_reads), .call_type = ETCD_CALL_DO, .deliver = deliver_do, .wrap = (wrapper)}
+    { \
+        .rpc = (rpc_id), .read_only = (only_reads), .call_type = ETCD_CALL_DO, .deliver = deliver_do, .wrap = (wrapper) \
+    }
 static const etcd__unary unary_get = DOES(ETCD__RPC_KV_RANGE, true, wrap_get);
 static const etcd__unary unary_put = DOES(ETCD__RPC_KV_PUT, false, wrap_put);
 static const etcd__unary unary_delete = DOES(ETCD__RPC_KV_DELETE_RANGE, false, wrap_delete);

@@ -122,8 +122,7 @@ static int check_all(const char *const *strings, size_t n, etcd_error *err)
     if (strings == NULL)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "peer_urls is NULL but n_peer_urls is %zu", n);
     for (size_t i = 0; i < n && rc == ETCD_OK; i++)
-        rc = strings[i] ? check_url(strings[i], err)
-                        : etcd__error_set(err, ETCD_ERR_ARGUMENT, "peer_urls[%zu] is NULL", i);
+        rc = strings[i] ? check_url(strings[i], err) : etcd__error_set(err, ETCD_ERR_ARGUMENT, "peer_urls[%zu] is NULL", i);
     return rc;
 }
 

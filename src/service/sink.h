@@ -24,7 +24,7 @@
 /** Where the end of a call goes. */
 typedef struct etcd__sink {
     bool blocking;
-    void *out; /* blocking: a pointer to the user's pointer to the response; may be NULL */
+    void *out;         /* blocking: a pointer to the user's pointer to the response; may be NULL */
     etcd__any_fn done; /* not blocking: the callback; NULL: the client's queue */
     void *arg;
     etcd_call_id *id; /* may be NULL */
@@ -44,8 +44,7 @@ int etcd__sink_call(etcd_client *client, const etcd__unary *unary, const void *r
 
 /** Defines deliver_<name>, the etcd__unary.deliver of a function whose callback is an etcd_<name>_fn. */
 #define ETCD__DELIVER(name) \
-    static void deliver_##name(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, \
-                               void *arg) \
+    static void deliver_##name(etcd_client *client, void *response, const etcd_error *err, etcd__any_fn done, void *arg) \
     { \
         ((etcd_##name##_fn)done)(client, response, err, arg); \
     }

@@ -205,8 +205,10 @@ void etcd_txn_else(etcd_txn *txn)
 ETCD__UNARY(txn, KV_TXN, TXN)
 
 /* GO-DIFF: the Go client never repeats a transaction; one that only reads may be (etcd issue 8735). */
-static const etcd__unary unary_read_txn = {
-    .rpc = ETCD__RPC_KV_TXN, .read_only = true, .call_type = ETCD_CALL_TXN, .deliver = deliver_txn};
+static const etcd__unary unary_read_txn = {.rpc = ETCD__RPC_KV_TXN,
+                                           .read_only = true,
+                                           .call_type = ETCD_CALL_TXN,
+                                           .deliver = deliver_txn};
 
 int etcd__txn_request_of(const etcd_txn *txn, etcd__txn_request *request, etcd_error *err)
 {

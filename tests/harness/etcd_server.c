@@ -37,7 +37,8 @@ extern char **environ;
 struct member {
     pid_t pid;
     int client_port, peer_port, metrics_port;
-    char endpoint[URL_SIZE], unix_endpoint[URL_SIZE];
+    char endpoint[URL_SIZE], unix_endpoint[URL_SIZE], peer_url[URL_SIZE];
+    bool removed; /* from the cluster, by the test */
 };
 
 struct etcd_server {
@@ -350,8 +351,8 @@ static void add_addresses(struct etcd_server *server, int member, const char *cl
     else
         add_arg(args, "--listen-client-urls=%s", m->endpoint);
     add_arg(args, "--advertise-client-urls=%s", m->endpoint);
-    add_arg(args, "--listen-peer-urls=http://127.0.0.1:%d", m->peer_port);
-    add_arg(args, "--initial-advertise-peer-urls=http://127.0.0.1:%d", m->peer_port);
+    add_arg(args, "--listen-peer-urls=%s", m->peer_url);
+    add_arg(args, "--initial-advertise-peer-urls=%s", m->peer_url);
     add_arg(args, "--listen-metrics-urls=http://127.0.0.1:%d", m->metrics_port);
     add_arg(args, "--initial-cluster=%s", cluster);
     add_arg(args, "--initial-cluster-token=%s", server->directory);
@@ -382,37 +383,42 @@ static void add_settings(struct etcd_server *server, int member)
         add_arg(args, "%s", options->flags[i]);
 }
 
-static int choose_ports(struct etcd_server *server)
+static int choose_ports(struct etcd_server *server, int member)
 {
-    const char *scheme = server->options.cert_file != NULL ? "https" : "http";
-    char *end = server->endpoints;
+    struct member *m = &server->members[member];
 
-    for (int i = 0; i < server->n_members; i++) {
-        struct member *m = &server->members[i];
-        m->client_port = free_port(server);
-        m->peer_port = free_port(server);
-        m->metrics_port = free_port(server);
-        if (m->client_port < 0 || m->peer_port < 0 || m->metrics_port < 0)
-            return -1;
-        snprintf(m->endpoint, URL_SIZE, "%s://127.0.0.1:%d", scheme, m->client_port);
-        if (server->options.unix_socket)
-            snprintf(m->unix_endpoint, URL_SIZE, "unix://%s/m%d:1", server->directory, i);
-        end += snprintf(end, URL_SIZE, "%s%s", i > 0 ? "," : "", m->endpoint);
-    }
+    m->client_port = free_port(server);
+    m->peer_port = free_port(server);
+    m->metrics_port = free_port(server);
+    if (m->client_port < 0 || m->peer_port < 0 || m->metrics_port < 0)
+        return -1;
+    snprintf(m->endpoint, URL_SIZE, "%s://127.0.0.1:%d", server->options.cert_file != NULL ? "https" : "http", m->client_port);
+    snprintf(m->peer_url, URL_SIZE, "http://127.0.0.1:%d", m->peer_port);
+    if (server->options.unix_socket)
+        snprintf(m->unix_endpoint, URL_SIZE, "unix://%s/m%d:1", server->directory, member);
     return 0;
 }
 
-static void make_args(struct etcd_server *server)
+static void list_endpoints(struct etcd_server *server)
 {
-    char cluster[ETCD_SERVER_MEMBERS_MAX * 64], *end = cluster;
+    char *end = server->endpoints;
+
+    *end = '\0';
+    for (int i = 0; i < server->n_members; i++)
+        if (!server->members[i].removed)
+            end += snprintf(end, URL_SIZE, "%s%s", end > server->endpoints ? "," : "", server->members[i].endpoint);
+}
+
+static void make_args(struct etcd_server *server, int member)
+{
+    char cluster[ETCD_SERVER_MEMBERS_MAX * (URL_SIZE + 8)], *end = cluster;
 
     for (int i = 0; i < server->n_members; i++)
-        end += snprintf(end, 64, "%sm%d=http://127.0.0.1:%d", i > 0 ? "," : "", i, server->members[i].peer_port);
-    for (int i = 0; i < server->n_members; i++) {
-        add_arg(server->args[i], "etcd");
-        add_addresses(server, i, cluster);
-        add_settings(server, i);
-    }
+        if (!server->members[i].removed)
+            end += snprintf(end, URL_SIZE + 8, "%sm%d=%s", end > cluster ? "," : "", i, server->members[i].peer_url);
+    add_arg(server->args[member], "etcd");
+    add_addresses(server, member, cluster);
+    add_settings(server, member);
 }
 
 /* ---- start and stop ---- */
@@ -440,12 +446,15 @@ static int find_minor(const char *binary)
 static int try_start(struct etcd_server *server)
 {
     free_args(server);
-    if (choose_ports(server) < 0)
-        return -1;
-    make_args(server);
     for (int i = 0; i < server->n_members; i++)
+        if (choose_ports(server, i) < 0)
+            return -1;
+    list_endpoints(server);
+    for (int i = 0; i < server->n_members; i++) {
+        make_args(server, i);
         if (spawn(server, i) < 0)
             return -1;
+    }
     return etcd_server_await_healthy(server, -1, START_TIMEOUT_MS);
 }
 
@@ -518,6 +527,11 @@ const char *etcd_server_endpoint(const struct etcd_server *server, int member)
     return server->members[member].endpoint;
 }
 
+const char *etcd_server_peer_url(const struct etcd_server *server, int member)
+{
+    return server->members[member].peer_url;
+}
+
 const char *etcd_server_unix_endpoint(const struct etcd_server *server, int member)
 {
     return server->members[member].unix_endpoint;
@@ -571,6 +585,36 @@ int etcd_server_restart(struct etcd_server *server, int member)
     return spawn(server, member);
 }
 
+int etcd_server_add(struct etcd_server *server)
+{
+    int member = server->n_members;
+
+    if (member >= ETCD_SERVER_MEMBERS_MAX) {
+        complain("there are %d members already", member);
+        return -1;
+    }
+    if (choose_ports(server, member) < 0)
+        return -1;
+    server->n_members++;
+    list_endpoints(server);
+    return member;
+}
+
+int etcd_server_join(struct etcd_server *server, int member)
+{
+    make_args(server, member);
+    add_arg(server->args[member], "--initial-cluster-state=existing");
+    return spawn(server, member);
+}
+
+void etcd_server_remove(struct etcd_server *server, int member)
+{
+    if (running(server, member))
+        etcd_server_signal(server, member, SIGKILL);
+    server->members[member].removed = true;
+    list_endpoints(server);
+}
+
 static int await_member(struct etcd_server *server, int member, int64_t deadline)
 {
     while (!answer_has(server->members[member].metrics_port, "/health", "\"health\":\"true\"")) {
@@ -590,7 +634,7 @@ int etcd_server_await_healthy(struct etcd_server *server, int member, int64_t ti
     if (member >= 0)
         return await_member(server, member, deadline);
     for (int i = 0; i < server->n_members; i++)
-        if (await_member(server, i, deadline) < 0)
+        if (!server->members[i].removed && await_member(server, i, deadline) < 0)
             return -1;
     return 0;
 }

@@ -37,6 +37,7 @@ void etcd_server_stop(struct etcd_server *server);
  * server. */
 const char *etcd_server_endpoints(const struct etcd_server *server);
 const char *etcd_server_endpoint(const struct etcd_server *server, int member);
+const char *etcd_server_peer_url(const struct etcd_server *server, int member);
 const char *etcd_server_unix_endpoint(const struct etcd_server *server, int member);
 
 /** The minor number of etcd 3: 4, 5, 6, 7. */
@@ -55,6 +56,14 @@ int etcd_server_signal(struct etcd_server *server, int member, int signal_number
 
 /** Starts a member that is down on its ports and data. Does not wait until it is healthy. 0, or -1. */
 int etcd_server_restart(struct etcd_server *server, int member);
+
+/** One more member: its number, with ports but not running, or -1. The test adds it to the cluster by its peer URL and then
+ * starts it with etcd_server_join(), which returns 0, or -1, and does not wait until it is healthy. */
+int etcd_server_add(struct etcd_server *server);
+int etcd_server_join(struct etcd_server *server, int member);
+
+/** Kills a member that the test has removed from the cluster, if it still runs, and forgets it. Its number is not used again. */
+void etcd_server_remove(struct etcd_server *server, int member);
 
 /** Waits until a member (-1: each) answers and has a leader. 0, or -1 after timeout_ms. */
 int etcd_server_await_healthy(struct etcd_server *server, int member, int64_t timeout_ms);

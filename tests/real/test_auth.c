@@ -146,7 +146,8 @@ static void users_get_and_lose_roles(void **state)
     grant(client, "bob", "reader");
     grant(client, "bob", "reader"); /* has it already */
     assert_roles_of(client, "bob", "reader writer");
-    assert_error(etcd_user_grant_role(client, "bob", "none", NULL, NULL, &err), &err, ETCD_ERR_ROLE_NOT_FOUND, "role name not found");
+    assert_error(etcd_user_grant_role(client, "bob", "none", NULL, NULL, &err), &err, ETCD_ERR_ROLE_NOT_FOUND,
+                 "role name not found");
     assert_error(etcd_user_grant_role(client, "eve", "reader", NULL, NULL, &err), &err, ETCD_ERR_USER_NOT_FOUND,
                  "user name not found");
     assert_ok(etcd_user_revoke_role(client, "bob", "writer", NULL, NULL, &err), &err);
@@ -173,7 +174,8 @@ static void roles_come_and_go(void **state)
     add_role(client, "writer");
     add_role(client, "reader");
     assert_roles(client, "reader writer");
-    assert_error(etcd_role_add(client, "reader", NULL, NULL, &err), &err, ETCD_ERR_ROLE_ALREADY_EXIST, "role name already exists");
+    assert_error(etcd_role_add(client, "reader", NULL, NULL, &err), &err, ETCD_ERR_ROLE_ALREADY_EXIST,
+                 "role name already exists");
     assert_error(etcd_role_add(client, "", NULL, NULL, &err), &err, ETCD_ERR_ROLE_EMPTY, "role name is empty");
     assert_error(etcd_role_add(client, NULL, NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT, "name is NULL");
     assert_ok(etcd_role_get(client, "reader", NULL, &role, &err), &err);
@@ -232,7 +234,8 @@ static void a_permission_is_replaced_and_revoked(void **state)
     (void)state;
     add_role(client, "r");
     for (int type = ETCD_PERMISSION_READ; type <= ETCD_PERMISSION_READWRITE; type++)
-        assert_ok(etcd_role_grant_permission(client, "r", type, "", 0, ETCD_ROLE_GRANT_PERMISSION(.prefix = true), NULL, &err), &err);
+        assert_ok(etcd_role_grant_permission(client, "r", type, "", 0, ETCD_ROLE_GRANT_PERMISSION(.prefix = true), NULL, &err),
+                  &err);
     assert_ok(etcd_role_get(client, "r", NULL, &role, &err), &err);
     assert_int_equal(role->n_perm, 1);
     assert_permission(&role->perm[0], ETCD_PERMISSION_READWRITE, "\0", 1, "\0", 1);
@@ -256,19 +259,24 @@ static void bad_permissions_are_refused(void **state)
     (void)state;
     assert_error(etcd_role_grant_permission(client, "none", ETCD_PERMISSION_READ, ETCD_STR("a"), NULL, NULL, &err), &err,
                  ETCD_ERR_ROLE_NOT_FOUND, "role name not found");
-    assert_error(etcd_role_grant_permission(client, "r", 3, ETCD_STR("a"), NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT, "type is 3");
-    assert_error(etcd_role_grant_permission(client, "r", -1, ETCD_STR("a"), NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT, "type is -1");
-    assert_error(etcd_role_grant_permission(client, "r", 0, "", 0, NULL, NULL, &err), &err, ETCD_ERR_EMPTY_KEY, "key is not provided");
+    assert_error(etcd_role_grant_permission(client, "r", 3, ETCD_STR("a"), NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT,
+                 "type is 3");
+    assert_error(etcd_role_grant_permission(client, "r", -1, ETCD_STR("a"), NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT,
+                 "type is -1");
+    assert_error(etcd_role_grant_permission(client, "r", 0, "", 0, NULL, NULL, &err), &err, ETCD_ERR_EMPTY_KEY,
+                 "key is not provided");
     assert_error(etcd_role_grant_permission(client, "r", 0, NULL, 1, NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT, "key is NULL");
-    assert_error(etcd_role_grant_permission(client, NULL, 0, ETCD_STR("a"), NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT, "role is NULL");
-    assert_error(etcd_role_grant_permission(client, "r", 0, ETCD_STR("a"), ETCD_ROLE_GRANT_PERMISSION(.prefix = true, .from_key = true),
-                                            NULL, &err),
+    assert_error(etcd_role_grant_permission(client, NULL, 0, ETCD_STR("a"), NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT,
+                 "role is NULL");
+    assert_error(etcd_role_grant_permission(client, "r", 0, ETCD_STR("a"),
+                                            ETCD_ROLE_GRANT_PERMISSION(.prefix = true, .from_key = true), NULL, &err),
                  &err, ETCD_ERR_ARGUMENT, "exclude each other");
     assert_error(etcd_role_revoke_permission(client, "r", ETCD_STR("a"),
-                                             ETCD_ROLE_REVOKE_PERMISSION(.range_end = "b", .range_end_len = 1, .prefix = true), NULL,
-                                             &err),
+                                             ETCD_ROLE_REVOKE_PERMISSION(.range_end = "b", .range_end_len = 1, .prefix = true),
+                                             NULL, &err),
                  &err, ETCD_ERR_ARGUMENT, "exclude each other");
-    assert_error(etcd_role_revoke_permission(client, NULL, ETCD_STR("a"), NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT, "role is NULL");
+    assert_error(etcd_role_revoke_permission(client, NULL, ETCD_STR("a"), NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT,
+                 "role is NULL");
     etcd_client_free(client);
 }
 
@@ -289,7 +297,8 @@ static void authentication_needs_root(void **state)
     (void)state;
     assert_error(etcd_auth_enable(client, NULL, NULL, &err), &err, ETCD_ERR_ROOT_USER_NOT_EXIST, "root user does not exist");
     add_user(client, "root", "rootpw");
-    assert_error(etcd_auth_enable(client, NULL, NULL, &err), &err, ETCD_ERR_ROOT_ROLE_NOT_EXIST, "root user does not have root role");
+    assert_error(etcd_auth_enable(client, NULL, NULL, &err), &err, ETCD_ERR_ROOT_ROLE_NOT_EXIST,
+                 "root user does not have root role");
     assert_ok(etcd_auth_disable(client, NULL, NULL, &err), &err); /* is disabled */
     etcd_client_free(client);
 }
@@ -388,7 +397,8 @@ static void a_user_without_password_cannot_log_in(void **state)
     assert_ok(etcd_user_add(nobody, "cert", NULL, ETCD_USER_ADD(.no_password = true), NULL, &err), &err);
     assert_ok(etcd_auth_enable(nobody, NULL, NULL, &err), &err);
     cert = client_as("cert", "");
-    assert_error(etcd_get(cert, ETCD_STR("x"), NULL, NULL, &err), &err, ETCD_ERR_UNKNOWN, "password was given for no password user");
+    assert_error(etcd_get(cert, ETCD_STR("x"), NULL, NULL, &err), &err, ETCD_ERR_UNKNOWN,
+                 "password was given for no password user");
     etcd_client_free(cert);
     root = client_as("root", "rootpw");
     assert_ok(etcd_auth_disable(root, NULL, NULL, &err), &err);

@@ -244,16 +244,11 @@ static void options_may_be_left_out(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(the_server_chooses_an_id),
-    cmocka_unit_test(the_program_chooses_an_id),
-    cmocka_unit_test(a_short_ttl_is_raised),
-    cmocka_unit_test(a_ttl_that_is_too_large_is_refused),
-    cmocka_unit_test(revoke_deletes_the_keys),
-    cmocka_unit_test(time_to_live_tells_what_is_left),
-    cmocka_unit_test(a_lease_expires),
-    cmocka_unit_test(a_lease_that_never_was_is_no_error),
-    cmocka_unit_test(many_leases_are_listed),
-    cmocka_unit_test(options_may_be_left_out),
+    cmocka_unit_test(the_server_chooses_an_id), cmocka_unit_test(the_program_chooses_an_id),
+    cmocka_unit_test(a_short_ttl_is_raised),    cmocka_unit_test(a_ttl_that_is_too_large_is_refused),
+    cmocka_unit_test(revoke_deletes_the_keys),  cmocka_unit_test(time_to_live_tells_what_is_left),
+    cmocka_unit_test(a_lease_expires),          cmocka_unit_test(a_lease_that_never_was_is_no_error),
+    cmocka_unit_test(many_leases_are_listed),   cmocka_unit_test(options_may_be_left_out),
 };
 
 int main(int argc, char **argv)
