@@ -58,9 +58,10 @@ typedef struct etcd_client_options {
     int64_t backoff_base_ms;      /**< wait after the first failed attempt, x 1.6 with each more, +-20 %; default
                                        1,000 */
     int64_t backoff_max_ms;       /**< bound of that wait; default 120,000 */
-    int64_t ping_interval_ms;     /**< silence, with a call under way, after which the peer is pinged; default and
-                                       least 10,000; negative: never */
-    int64_t ping_timeout_ms;      /**< silence after a ping that ends the connection; default 5,000 */
+    int64_t ping_interval_ms;     /**< a peer that has a call under way and says nothing for 1 s is pinged, but not
+                                       more often than this; default and least 10,000; negative: never */
+    int64_t ping_timeout_ms;      /**< silence after a ping that ends the connection; default 5,000. After 1 s reads
+                                       are sent to another endpoint already */
     int64_t retry_wait_ms;        /**< wait between attempts of a call that may be repeated; default 25 (+-10 %) */
     int32_t max_attempts;         /**< attempts of one call, with the first; default 100 */
     bool manual;                  /**< no I/O thread: see etcd_client_process() */

@@ -116,13 +116,11 @@ static bool may_have_arrived(const etcd__call *call)
     return call->connection != NULL && call->grpc.stream.proof_offset != UINT64_MAX;
 }
 
-/* The call's deadline passed while its peer had it. When the peer said nothing at all meanwhile, it may hang. */
+/* The call's deadline passed while its peer had it. When the peer said nothing at all meanwhile, others come first. */
 static void doubt(etcd__call *call)
 {
-    if (call->connection->last_read >= call->attempt_at)
-        return;
-    etcd__connection_probe(call->connection);
-    etcd__peer_avoid(call->served_by);
+    if (call->connection->last_read < call->attempt_at)
+        etcd__peer_avoid(call->served_by);
 }
 
 /* Ends the call for a reason of our own: deadline, cancel, close. */
@@ -443,6 +441,46 @@ static void on_usable(void *arg)
         etcd__loop_defer(channel->loop, &channel->pump);
 }
 
+/* Takes an attempt back from a peer that does not answer, to send it elsewhere. Only for calls that may be repeated. */
+static void take_back(etcd__call *call)
+{
+    etcd__connection *connection = call->connection;
+
+    etcd__grpc_call_cancel(&call->grpc);
+    etcd__connection_touch(connection);
+    call->connection = NULL;
+    call->served_by = NULL;
+    queue_attempt(call);
+}
+
+static bool another_serves(const etcd__channel *channel, const etcd__peer *peer)
+{
+    int64_t now = etcd__clock_monotonic();
+
+    for (size_t i = 0; i < channel->peers.n; i++)
+        if (channel->peers.items[i] != peer && etcd__peer_usable(channel->peers.items[i]) &&
+            etcd__peer_healthy(channel->peers.items[i], now))
+            return true;
+    return false;
+}
+
+static void on_suspect(void *arg, etcd__peer *peer)
+{
+    etcd__channel *channel = arg;
+    etcd__list *node, *next;
+
+    if (!another_serves(channel, peer))
+        return;
+    for (node = channel->active.next; node != &channel->active; node = next) {
+        etcd__call *call = ETCD__CONTAINER_OF(node, etcd__call, node);
+
+        next = node->next;
+        if (call->connection == peer->connection && call->read_only && !call->no_retry && call->peer == NULL &&
+            call->attempts < channel->config.max_attempts)
+            take_back(call);
+    }
+}
+
 static void fail_gated(etcd__channel *channel, const etcd_error *err)
 {
     etcd__list *node;
@@ -567,7 +605,8 @@ int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, cons
     channel->pump.fn = pump;
     channel->pump.arg = channel;
     etcd__random_init(&channel->random);
-    etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, channel);
+    etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, on_suspect,
+                     channel);
     rc = etcd__auth_new(&config->auth, channel, loop, on_settled, channel, &channel->auth, err);
     memset(&channel->config.auth, 0, sizeof channel->config.auth); /* the strings are the caller's */
     channel->config.tls = NULL;

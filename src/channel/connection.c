@@ -14,6 +14,11 @@
 /* Most bytes given to the transport with one write, and most that wait for it. */
 #define WRITE_CHUNK ((size_t)256 << 10)
 
+/* Silence, with a stream open, after which a peer is asked for a sign of life, and how soon it should give one. A
+ * server answers pings whatever its calls wait for, so slow calls are not taken for a hung member. */
+#define PING_AFTER ETCD__SECOND
+#define SUSPECT_AFTER ETCD__SECOND
+
 static void fail(etcd__connection *c, const etcd_error *why)
 {
     if (c->dead)
@@ -51,6 +56,16 @@ static void check_drained(etcd__connection *c)
         etcd__loop_timer_start(c->loop, &c->timer, etcd__loop_now(c->loop));
 }
 
+/* When a PING is due: after some silence, but not sooner after the last one than servers allow. */
+static int64_t next_ping(const etcd__connection *c)
+{
+    int64_t silent_from = c->last_read > c->ping_from ? c->last_read : c->ping_from;
+    int64_t allowed = c->ping_sent == 0 ? 0 : etcd__clock_after(c->ping_sent, c->config.ping_interval);
+    int64_t wanted = etcd__clock_after(silent_from, PING_AFTER);
+
+    return wanted > allowed ? wanted : allowed;
+}
+
 /* Sees to it that silence is noticed while a stream is open (gRPC keepalive; the server's policy allows no pings
  * otherwise). */
 static void keep_alive(etcd__connection *c)
@@ -58,7 +73,7 @@ static void keep_alive(etcd__connection *c)
     if (c->config.ping_interval == ETCD__NEVER || c->ping_timer.node.linked || etcd__h2_streams_open(c->h2) == 0)
         return;
     c->ping_from = etcd__clock_monotonic();
-    etcd__loop_timer_start(c->loop, &c->ping_timer, etcd__clock_after(c->ping_from, c->config.ping_interval));
+    etcd__loop_timer_start(c->loop, &c->ping_timer, next_ping(c));
 }
 
 static void flush(void *arg)
@@ -160,6 +175,7 @@ static void on_read(void *arg, const uint8_t *data, size_t len)
     etcd_error err;
 
     c->last_read = etcd__loop_now(c->loop);
+    c->suspect = false;
     c->received += len;
     if (etcd__h2_receive(c->h2, data, len, &err) < 0) {
         fail_session(c, &err);
@@ -207,47 +223,57 @@ static void on_timer(void *arg)
 
 /* --- signs of life ---------------------------------------------------------------------------- */
 
+static int64_t suspect_after(const etcd__connection *c)
+{
+    return c->config.ping_timeout < 2 * SUSPECT_AFTER ? c->config.ping_timeout / 2 : SUSPECT_AFTER;
+}
+
 static void send_ping(etcd__connection *c)
 {
     if (etcd__h2_ping(c->h2) < 0)
         return;
     c->ping_sent = etcd__loop_now(c->loop);
     c->ping_waits = true;
-    etcd__loop_timer_start(c->loop, &c->ping_timer, etcd__clock_after(c->ping_sent, c->config.ping_timeout));
+    etcd__loop_timer_start(c->loop, &c->ping_timer, etcd__clock_after(c->ping_sent, suspect_after(c)));
     etcd__loop_defer(c->loop, &c->flush);
+}
+
+/* A ping is out and nothing came since: first a suspicion, then the end. */
+static void wait_for_answer(etcd__connection *c)
+{
+    int64_t now = etcd__loop_now(c->loop);
+    int64_t end = etcd__clock_after(c->ping_sent, c->config.ping_timeout);
+    etcd_error err;
+
+    if (now < end) {
+        etcd__loop_timer_start(c->loop, &c->ping_timer, end);
+        c->suspect = true;
+        etcd__log_write(c->log, ETCD__LOG_WARN, "%s: no answer to a ping", c->endpoint->text);
+        c->events->on_suspect(c->arg, c);
+        return;
+    }
+    etcd__error_set(&err, ETCD_ERR_CONNECTION, "%s sent nothing for %lld ms, not even the answer to a ping",
+                    c->endpoint->text, (long long)((now - c->last_read) / ETCD__MS));
+    fail(c, &err);
 }
 
 static void on_ping_timer(void *arg)
 {
     etcd__connection *c = arg;
-    int64_t now = etcd__loop_now(c->loop), due;
-    etcd_error err;
+    int64_t due;
 
     if (c->ping_waits && c->last_read < c->ping_sent) {
-        etcd__error_set(&err, ETCD_ERR_CONNECTION, "%s sent nothing for %lld ms, not even the answer to a ping",
-                        c->endpoint->text, (long long)((now - c->last_read) / ETCD__MS));
-        fail(c, &err);
+        wait_for_answer(c);
         return;
     }
     c->ping_waits = false;
     if (etcd__h2_streams_open(c->h2) == 0)
         return; /* the next stream starts the timer again */
-    due = c->last_read > c->ping_sent ? c->last_read : c->ping_sent;
-    due = etcd__clock_after(due > c->ping_from ? due : c->ping_from, c->config.ping_interval);
-    if (due <= now)
+    due = next_ping(c);
+    if (due <= etcd__loop_now(c->loop))
         send_ping(c);
     else
         etcd__loop_timer_start(c->loop, &c->ping_timer, due);
-}
-
-void etcd__connection_probe(etcd__connection *c)
-{
-    int64_t now = etcd__loop_now(c->loop);
-
-    if (c->dead || c->state == ETCD__CONNECTION_CONNECTING || c->ping_waits || c->config.ping_interval == ETCD__NEVER)
-        return;
-    if (etcd__h2_streams_open(c->h2) > 0 && (c->ping_sent == 0 || now - c->ping_sent >= c->config.ping_interval))
-        send_ping(c);
 }
 
 void etcd__connection_drain(etcd__connection *c)

@@ -28,6 +28,9 @@ typedef struct etcd__connection_events {
     void (*on_slots)(void *arg, etcd__connection *connection);
     /* DRAINING: streams under way go on; new calls need another connection. */
     void (*on_draining)(void *arg, etcd__connection *connection);
+    /* A ping was not answered in good time: the peer hangs, or is cut off. The connection ends later, unless bytes
+     * arrive. */
+    void (*on_suspect)(void *arg, etcd__connection *connection);
     /* Gone: every stream got its on_close before. The connection is to be freed now. Last event, exactly once. */
     void (*on_gone)(void *arg, etcd__connection *connection, const etcd_error *why);
 } etcd__connection_events;
@@ -35,7 +38,7 @@ typedef struct etcd__connection_events {
 /** Times in ns. */
 typedef struct etcd__connection_config {
     int64_t connect_timeout; /* until READY */
-    int64_t ping_interval;   /* silence, with a stream open, after which a PING is sent; ETCD__NEVER: none */
+    int64_t ping_interval;   /* at least this long between PINGs; ETCD__NEVER: none */
     int64_t ping_timeout;    /* silence after a PING that ends the connection */
 } etcd__connection_config;
 
@@ -48,6 +51,7 @@ struct etcd__connection {
     int64_t last_read;   /* when bytes arrived last */
     bool answered;       /* some stream got an answer: the connection is good */
     const etcd_error *why; /* while its streams are closed because it is gone: the reason; else NULL */
+    bool suspect;         /* see on_suspect; no longer once bytes arrive */
     bool too_many_pings; /* the peer ended it because of our pings (gRPC keepalive, ENHANCE_YOUR_CALM) */
 
     /* private */
@@ -77,10 +81,6 @@ int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, cons
 
 /** Makes sure that what the session has queued is sent at the end of this turn. Call it after every use of `h2`. */
 void etcd__connection_touch(etcd__connection *connection);
-
-/** Asks for a sign of life ahead of time, because something makes it doubtful: a PING, unless the last one was sent
- *  less than ping_interval ago (servers punish more). Without an answer within ping_timeout the connection ends. */
-void etcd__connection_probe(etcd__connection *connection);
 
 /** No new streams: tells the peer with a GOAWAY, and ends (on_gone) when the streams under way have ended. */
 void etcd__connection_drain(etcd__connection *connection);

@@ -87,6 +87,14 @@ static void on_draining(void *arg, etcd__connection *connection)
     connect_again(peer, connection->answered);
 }
 
+static void on_suspect(void *arg, etcd__connection *connection)
+{
+    etcd__peer *peer = arg;
+
+    if (connection == peer->connection)
+        peer->events->on_suspect(peer->arg, peer);
+}
+
 static bool has_no_connection(const etcd__peer *peer)
 {
     return peer->connection == NULL && etcd__list_empty(&peer->draining);
@@ -113,7 +121,7 @@ static void on_gone(void *arg, etcd__connection *connection, const etcd_error *w
         peer->events->on_retired(peer->arg, peer);
 }
 
-static const etcd__connection_events events = {on_ready, on_slots, on_draining, on_gone};
+static const etcd__connection_events events = {on_ready, on_slots, on_draining, on_suspect, on_gone};
 
 static void on_retry(void *arg)
 {
@@ -181,6 +189,8 @@ bool etcd__peer_usable(const etcd__peer *peer)
 
 bool etcd__peer_healthy(const etcd__peer *peer, int64_t now)
 {
+    if (peer->connection != NULL && peer->connection->suspect)
+        return false;
     return peer->avoid_until == 0 || now >= peer->avoid_until;
 }
 

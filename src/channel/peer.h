@@ -33,6 +33,8 @@ typedef struct etcd__peer_events {
     void (*on_usable)(void *arg, etcd__peer *peer);
     /* The connection's state changed. */
     void (*on_state)(void *arg, etcd__peer *peer);
+    /* The peer does not answer: see etcd__connection_events. */
+    void (*on_suspect)(void *arg, etcd__peer *peer);
     /* A retired peer has lost its last connection: it is to be freed. */
     void (*on_retired)(void *arg, etcd__peer *peer);
 } etcd__peer_events;

@@ -28,13 +28,20 @@ static void on_state(void *arg, etcd__peer *peer)
     peers->on_state(peers->arg);
 }
 
+static void on_suspect(void *arg, etcd__peer *peer)
+{
+    etcd__peers *peers = arg;
+
+    peers->on_suspect(peers->arg, peer);
+}
+
 static void on_retired(void *arg, etcd__peer *peer)
 {
     (void)arg;
     etcd__peer_free(peer, false);
 }
 
-static const etcd__peer_events events = {on_usable, on_state, on_retired};
+static const etcd__peer_events events = {on_usable, on_state, on_suspect, on_retired};
 
 static void retire(etcd__peers *peers, etcd__peer *peer)
 {
@@ -74,13 +81,15 @@ int etcd__peers_use_tls(etcd__peers *peers, const etcd_tls_options *options, etc
 }
 
 void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_config *config, etcd__random *random,
-                      void (*usable)(void *arg), void (*state)(void *arg), void *arg)
+                      void (*usable)(void *arg), void (*state)(void *arg),
+                      void (*suspect)(void *arg, etcd__peer *peer), void *arg)
 {
     peers->loop = loop;
     peers->config = config;
     peers->random = random;
     peers->on_usable = usable;
     peers->on_state = state;
+    peers->on_suspect = suspect;
     peers->arg = arg;
     peers->guest_timer.fn = on_guest_timer;
     peers->guest_timer.arg = peers;
