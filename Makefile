@@ -65,9 +65,10 @@ format: | build
 	@scripts/ensure-deps lint
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-install: | build
+# Under sudo the build stays the user's.
+install:
 	@scripts/ensure-deps install
-	@$(MAKE) --no-print-directory all
+	@$(if $(SUDO_USER),sudo -u $(SUDO_USER)) $(MAKE) --no-print-directory all
 	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)
 
 clean:
