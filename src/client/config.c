@@ -195,7 +195,7 @@ static int set_user(etcd_config *config, const char *text, etcd_error *err)
 int etcd__config_set(etcd_config *config, etcd__setting setting, const char *text, const char *where, etcd_error *err)
 {
     etcd_client_options *o = &config->options;
-    int64_t number;
+    int64_t number = 0;
     int rc;
 
     switch (setting) {
