@@ -89,7 +89,7 @@ static void check_ending(const fake_op *op, const ending *e)
     etcd_client_free(client);
     assert_true(fake_server_wait_closed(server, fake_server_conn_count(server), FAKE_WAIT_MS));
     check_end(server, op, e, rc, &err);
-    if (rc != ETCD_OK )
+    if (rc != ETCD_OK)
         assert_string_equal(err.endpoint, fake_server_endpoint(server));
     fake_server_stop(server);
 }
