@@ -28,6 +28,8 @@ static bool refused_before_execution(const etcd__grpc_status *status, int code)
 {
     if (status->unprocessed)
         return true;
+    if (status->out_of_memory) /* the words are lost, so it is not known which of the server's errors it was */
+        return false;
     if (code == ETCD_ERR_NO_LEADER || code == ETCD_ERR_UNHEALTHY)
         return true;
     if (status->origin == ETCD__GRPC_FROM_HTTP) /* 401, 403, 404: not forwarded to a handler */
@@ -65,6 +67,8 @@ etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_onl
 
     if (status->too_large)
         err->code = code = ETCD_ERR_TOO_LARGE;
+    else if (status->out_of_memory && status->origin == ETCD__GRPC_FROM_PEER_BUG)
+        err->code = code = ETCD_ERR_NO_MEMORY;
     else if (status->origin == ETCD__GRPC_FROM_PEER_BUG)
         err->code = code = ETCD_ERR_PROTOCOL;
     if (may_pass(status) || status->unprocessed)

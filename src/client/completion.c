@@ -5,7 +5,7 @@
 #include "client/client.h"
 #include "wire/response.h"
 
-#include <stdio.h>
+#include <string.h>
 
 struct etcd__completion {
     etcd_completion public; /* first: what the user sees */
@@ -24,13 +24,15 @@ void etcd__completion_unreserve(etcd__completion *completion)
 }
 
 /* A completion that carries the response: it moves into the response's own memory. */
-static etcd__completion *with_response(etcd__completion *reserved, void *response)
+static etcd__completion *with_response(etcd__completion *reserved, const etcd__user_call *call, void *response)
 {
     etcd__completion *completion = etcd__response_wrap(response, sizeof *completion);
 
     if (completion == NULL) {
         etcd_response_free(response);
         etcd__error_no_memory(&reserved->error);
+        memcpy(reserved->error.endpoint, call->endpoint, sizeof reserved->error.endpoint);
+        reserved->error.flags = call->call.read_only ? 0 : ETCD_ERROR_MAYBE_APPLIED; /* it was, and the proof is lost */
         reserved->public.error = &reserved->error;
         return reserved;
     }
@@ -44,7 +46,7 @@ void etcd__completion_push(etcd__completion *completion, const etcd__user_call *
     etcd_client *client = call->client;
 
     if (response != NULL) {
-        completion = with_response(completion, response);
+        completion = with_response(completion, call, response);
     } else if (error != NULL) {
         completion->error = *error;
         completion->public.error = &completion->error;
