@@ -1,10 +1,12 @@
 /* The same calls over a bare socket: the least that a call can cost on this machine, as a yardstick for the library.
  *
- *   bare_socket --endpoint HOST:PORT --op get|sget|put|range|seed [--in-flight N] [--seconds S] [--warmup S] [--value BYTES]
+ *   bare_socket --endpoint HOST:PORT --op get|sget|put|range|seed [--in-flight N] [--seconds S] [--warmup S] [--value
+ * BYTES]
  *
- * Sends the pre-encoded bytes of one call (only its stream id is filled in) and reads frames until its stream ends; no header block and
- * no message is looked at. `range` reads all keys under bench/range/, `seed` puts --keys of them. Prints one line of
- * JSON. `--print get|sget|put` writes the body of such a request, with its gRPC prefix, to stdout: the input of h2load.
+ * Sends the pre-encoded bytes of one call (only its stream id is filled in) and reads frames until its stream ends;
+ * no header block and no message is looked at. `range` reads all keys under bench/range/, `seed` puts --keys of them.
+ * Prints one line of JSON. `--print get|sget|put` writes the body of such a request, with its gRPC prefix, to stdout:
+ * the input of h2load.
  */
 #include "measure.h"
 #include "raw.h"
@@ -83,7 +85,8 @@ static void frames_build(const bare *b, size_t index, bool first, raw_buf *out)
     free(body.data);
 }
 
-/* Queues one more call. The first of a connection and the second differ in their header blocks; from then on only seeds do. */
+/* Queues one more call. The first of a connection and the second differ in their header blocks; from then on only
+ * seeds do. */
 static void call_start(bare *b)
 {
     const bool first = b->next_stream == 1;
@@ -197,8 +200,11 @@ static void measure(bare *b)
     b->measuring = true;
     wall = bench_now(), cpu = bench_cpu(), ops = b->finished, bytes = b->bytes;
     calls_run(b, wall + (uint64_t)(b->o->seconds * 1e9), 0);
-    bench_print(&(bench_result){.hist = &b->hist, .ops = b->finished - ops, .wall_ns = bench_now() - wall,
-                                .cpu_ns = bench_cpu() - cpu, .bytes = b->bytes - bytes});
+    bench_print(&(bench_result){.hist = &b->hist,
+                                .ops = b->finished - ops,
+                                .wall_ns = bench_now() - wall,
+                                .cpu_ns = bench_cpu() - cpu,
+                                .bytes = b->bytes - bytes});
 }
 
 static int connect_to(const char *endpoint)

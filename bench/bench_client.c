@@ -3,10 +3,10 @@
  *   bench_client --endpoint HOST:PORT --mode manual|callback|threads --op get|sget|put|range
  *                [--in-flight N] [--seconds S] [--warmup S] [--value BYTES] [--count-allocations 0|1]
  *
- * manual: no thread but this one, callbacks start the next call. callback: the same on the client's I/O thread. threads: as many threads as
- * calls in flight, each in a blocking call. Prints one line of JSON; with --count-allocations instead the allocations per
- * call, everything included. `sget` is a serializable get, `range` reads all keys under bench/range/. An error of any call
- * ends the program.
+ * manual: no thread but this one, callbacks start the next call. callback: the same on the client's I/O thread.
+ * threads: as many threads as calls in flight, each in a blocking call. Prints one line of JSON; with
+ * --count-allocations instead the allocations per call, everything included. `sget` is a serializable get, `range`
+ * reads all keys under bench/range/. An error of any call ends the program.
  */
 #include "measure.h"
 
@@ -88,7 +88,8 @@ static void check(int code, const etcd_error *err)
         bench_die("%s: %s", etcd_error_name(code), err != NULL ? err->message : etcd_error_text(code));
 }
 
-/* Adds up what a range brought. Counters have one writer in the modes with callbacks, hence no atomic addition there. */
+/* Adds up what a range brought. Counters have one writer in the modes with callbacks, hence no atomic addition there.
+ */
 static void count_bytes(run *r, const etcd_get_response *response)
 {
     uint64_t bytes = 0;
@@ -332,7 +333,8 @@ int main(int argc, char **argv)
         check(etcd_set_allocator(&counting), NULL);
     r.hist = bench_alloc(sizeof *r.hist);
     r.slots = bench_alloc(r.o.in_flight * sizeof *r.slots);
-    check(etcd_client_new(ETCD_CLIENT(.endpoints = r.o.endpoint, .manual = is_mode(&r, "manual")), &r.client, &err), &err);
+    check(etcd_client_new(ETCD_CLIENT(.endpoints = r.o.endpoint, .manual = is_mode(&r, "manual")), &r.client, &err),
+          &err);
     measure(&r);
     etcd_client_free(r.client);
     free(r.slots);

@@ -1,13 +1,13 @@
-/* What decoding a RangeResponse costs, in ns per key-value: this library's decoder, protobuf-c with an arena allocator, and memcpy of
- * the same bytes. Both decoders get an arena of the same kind (base/arena.h) for each response, its making and its freeing included,
- * as each response lives as long as its user wants. "protobuf_c_warm" is protobuf-c with one arena that is only
- * rewound: less than a library can do, but the bound.
+/* What decoding a RangeResponse costs, in ns per key-value: this library's decoder, protobuf-c with an arena
+ * allocator, and memcpy of the same bytes. Both decoders get an arena of the same kind (base/arena.h) for each
+ * response, its making and its freeing included, as each response lives as long as its user wants. "protobuf_c_warm"
+ * is protobuf-c with one arena that is only rewound: less than a library can do, but the bound.
  *
  *   bench_codec [--rounds N] [--max-kvs N]
  *
- * Prints one line of JSON per size: the median of the rounds of each contender, which take turns, and their spread. A round decodes
- * a batch of copies of the message, which are made before the clock starts (our decoder writes into its input and owns it, as it
- * does with what the network brought).
+ * Prints one line of JSON per size: the median of the rounds of each contender, which take turns, and their spread. A
+ * round decodes a batch of copies of the message, which are made before the clock starts (our decoder writes into its
+ * input and owns it, as it does with what the network brought).
  */
 #include "measure.h"
 #include "range.pb-c.h"
@@ -153,7 +153,8 @@ static void report(const char *name, double *ns, size_t rounds, double *median)
 {
     qsort(ns, rounds, sizeof *ns, compare_doubles);
     *median = ns[rounds / 2];
-    printf("\"%s\": %.3f, \"%s_spread\": %.3f, ", name, *median, name, (ns[rounds * 3 / 4] - ns[rounds / 4]) / *median);
+    printf("\"%s\": %.3f, \"%s_spread\": %.3f, ", name, *median, name,
+           (ns[rounds * 3 / 4] - ns[rounds / 4]) / *median);
 }
 
 static void size_run(size_t n_kvs, size_t value_len, size_t rounds)

@@ -1,14 +1,14 @@
-/* A gRPC server that does nothing but answer: every request stream gets the same pre-encoded message. It shows what a client
- * costs when the server costs almost nothing.
+/* A gRPC server that does nothing but answer: every request stream gets the same pre-encoded message. It shows what a
+ * client costs when the server costs almost nothing.
  *
  *   canned_server [--answer get|put] [--kvs N] [--value BYTES] [--spin 0|1]
  *
- * Prints "port N", then one line per connection that ended: calls and bytes received. Listens on the loopback; ends with SIGTERM or
- * with its parent. One thread, one epoll set. Frames by hand (raw.h); header blocks of requests are not looked at. All
- * that one read brought is answered with one write. Flow control is kept: answers that do not fit into the windows wait in a
- * queue of their connection. A WINDOW_UPDATE for a stream that is not being answered is ignored, which loses nothing
- * as long as clients send it for received bytes only. With --spin 1 the server never sleeps while it has connections, so that
- * a client does not wait for the kernel to wake it.
+ * Prints "port N", then one line per connection that ended: calls and bytes received. Listens on the loopback; ends
+ * with SIGTERM or with its parent. One thread, one epoll set. Frames by hand (raw.h); header blocks of requests are
+ * not looked at. All that one read brought is answered with one write. Flow control is kept: answers that do not fit
+ * into the windows wait in a queue of their connection. A WINDOW_UPDATE for a stream that is not being answered is
+ * ignored, which loses nothing as long as clients send it for received bytes only. With --spin 1 the server never
+ * sleeps while it has connections, so that a client does not wait for the kernel to wake it.
  */
 #include "measure.h"
 #include "raw.h"
@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define READ_SIZE 65536
-#define OUT_HIGH ((size_t)256 * 1024) /* answers stop growing the output here until it was written */
+#define OUT_HIGH ((size_t)256 * 1024)   /* answers stop growing the output here until it was written */
 #define WINDOW_STEP ((uint32_t)1 << 20) /* received bytes are given back in steps */
 
 /* The parts of an answer. `whole` holds all three frames of a short one, its stream ids to be filled in. */
@@ -80,7 +80,8 @@ static void answer_build(const char *kind, size_t n_kvs, size_t value_len)
         return;
     raw_frame(&canned.whole, RAW_HEADERS, RAW_END_HEADERS, 0, canned.headers.data, canned.headers.len);
     raw_frame(&canned.whole, RAW_DATA, 0, 0, canned.message.data, canned.message.len);
-    raw_frame(&canned.whole, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 0, canned.trailers.data, canned.trailers.len);
+    raw_frame(&canned.whole, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 0, canned.trailers.data,
+              canned.trailers.len);
 }
 
 /* A short answer in one go. */
@@ -118,7 +119,8 @@ static bool answer_continue(conn *c, pending *p)
         p->window -= (int64_t)len;
         c->window -= (int64_t)len;
     }
-    raw_frame(&c->out, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, p->stream, canned.trailers.data, canned.trailers.len);
+    raw_frame(&c->out, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, p->stream, canned.trailers.data,
+              canned.trailers.len);
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* What the benchmark programs measure with: clock, CPU time and peak memory of this process, and a latency histogram.
  *
- * The histogram has 64 linear steps in every power of two, so a percentile is at most 1.6 % off, at a fixed 30 KiB. */
+ * The histogram has 64 linear steps in every power of two, so a percentile is at most 1.6 % off, at a fixed 30 KiB.
+ */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 

@@ -50,7 +50,9 @@ void raw_put32(uint8_t *bytes, uint32_t value)
 
 raw_head raw_head_read(const uint8_t *bytes)
 {
-    return (raw_head){.len = raw_get32(bytes) >> 8, .type = bytes[3], .flags = bytes[4],
+    return (raw_head){.len = raw_get32(bytes) >> 8,
+                      .type = bytes[3],
+                      .flags = bytes[4],
                       .stream = raw_get32(bytes + 5) & 0x7fffffffu};
 }
 
@@ -82,7 +84,8 @@ void raw_settings(raw_buf *buf, uint32_t initial_window)
     raw_frame(buf, RAW_SETTINGS, 0, 0, payload, sizeof payload);
 }
 
-/* A literal field: `first` is the pattern of its kind with, perhaps, the index of a known name in the low bits. Short strings only. */
+/* A literal field: `first` is the pattern of its kind with, perhaps, the index of a known name in the low bits. Short
+ * strings only. */
 static void literal(raw_buf *buf, unsigned first, const char *name, const char *value)
 {
     append_byte(buf, first);

@@ -1,5 +1,5 @@
-/* HTTP/2, HPACK and protobuf written by hand, byte by byte: just enough for the canned server and the bare socket to talk gRPC
- * without any library, so that they show what the bytes alone cost.
+/* HTTP/2, HPACK and protobuf written by hand, byte by byte: just enough for the canned server and the bare socket to
+ * talk gRPC without any library, so that they show what the bytes alone cost.
  *
  * RFC 9113 (frames), RFC 7541 (header blocks; no Huffman code), gRPC over HTTP/2. Out of memory ends the program. */
 #ifndef BENCH_RAW_H
@@ -57,11 +57,12 @@ void raw_window_update(raw_buf *buf, uint32_t stream, uint32_t bytes);
 /** SETTINGS with one entry, the initial window of streams. */
 void raw_settings(raw_buf *buf, uint32_t initial_window);
 
-/** The header block of a request to `path`. The first of a connection puts its fields into the dynamic table, the later
- *  ones are indexes into it, as in a good client. */
+/** The header block of a request to `path`. The first of a connection puts its fields into the dynamic table, the
+ * later ones are indexes into it, as in a good client. */
 void raw_request_headers(raw_buf *buf, const char *path, const char *authority, bool first);
 
-/** The header blocks of an answer, without use of the dynamic table: before the message, and the trailers (status 0). */
+/** The header blocks of an answer, without use of the dynamic table: before the message, and the trailers (status 0).
+ */
 void raw_response_headers(raw_buf *buf);
 void raw_response_trailers(raw_buf *buf);
 
