@@ -29,6 +29,9 @@ ALLOCATION = {"malloc", "calloc", "realloc", "free", "reallocarray", "strdup", "
               "posix_memalign", "aligned_alloc"}
 ALLOCATOR = "alloc.c.o"
 
+# What the program asks for by calling these modules' functions: options from the environment, options from a file
+ON_REQUEST = {"config_env.c.o": {"getenv"}, "config_yaml.c.o": {"fopen"}}
+
 # Variables that live as long as the process: object -> names. Besides the hook itself: what remembers that libuv and c-ares, whose
 # allocators are the process' own, were given it.
 GLOBAL_STATE = {"alloc.c.o": {"allocator"}, "uv_alloc.c.o": {"lock", "adopted", "reserve"},
@@ -48,6 +51,8 @@ def check_symbol(name, line, allow_assert, banned):
     flags, rest = line.split(" ", 1)[1][:7], line.split(" ", 1)[1][7:].split()
     section, symbol = rest[0], rest[-1].split("@")[0]
     if section == "*UND*":
+        if symbol in ON_REQUEST.get(name, ()):
+            return
         if symbol in banned or (symbol == "__assert_fail" and not allow_assert):
             tree.found(name, 0, f"refers to {symbol}()")
         elif symbol in ALLOCATION and name != ALLOCATOR:
