@@ -522,7 +522,7 @@ static ALWAYS_INLINE uint8_t *decode_plain(decoder *d, const etcd__pb_message *t
         if (index >= n_short)
             return p;
         field = &fields[index];
-        if (field->tag != tag || field->shape != ETCD__PB_INLINE || field->in_oneof || field->kind == ETCD__PB_MESSAGE)
+        if (field->tag != tag || field->plain == 0)
             return p;
         slot = message + field->offset;
         *d->pending = '\0';

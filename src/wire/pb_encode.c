@@ -150,12 +150,32 @@ static size_t field_size(const etcd__pb_field *field, const uint8_t *message)
     }
 }
 
+/* Whether a field is plain and left out: most fields of most requests. */
+static inline bool is_plain_default(const etcd__pb_field *field, const uint8_t *message)
+{
+    const uint8_t *value = message + field->offset;
+
+    switch (field->plain) {
+    case sizeof(uint64_t):
+        return *(const uint64_t *)value == 0;
+    case sizeof(bool):
+        return !*(const bool *)value;
+    case sizeof(uint32_t):
+        return *(const uint32_t *)value == 0;
+    case sizeof(etcd_bytes):
+        return ((const etcd_bytes *)value)->len == 0;
+    default:
+        return false;
+    }
+}
+
 size_t etcd__pb_encoded_size(const etcd__pb_message *type, const void *message)
 {
     size_t size = 0;
 
     for (size_t i = 0; i < type->n_fields; i++)
-        size += field_size(&type->fields[i], message);
+        if (!is_plain_default(&type->fields[i], message))
+            size += field_size(&type->fields[i], message);
     return size;
 }
 
@@ -222,7 +242,8 @@ static uint8_t *put_field(const etcd__pb_field *field, const uint8_t *message, u
 static uint8_t *put_message(const etcd__pb_message *type, const uint8_t *message, uint8_t *end)
 {
     for (size_t i = type->n_fields; i-- > 0;)
-        end = put_field(&type->fields[i], message, end);
+        if (!is_plain_default(&type->fields[i], message))
+            end = put_field(&type->fields[i], message, end);
     return end;
 }
 

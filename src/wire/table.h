@@ -37,6 +37,7 @@ struct etcd__pb_field {
     bool in_oneof;                   /* a member that is set is encoded even when zero */
     uint8_t kind;                    /* etcd__pb_kind */
     uint8_t shape;                   /* etcd__pb_shape */
+    uint8_t plain;                   /* bytes of a number or of etcd_bytes in place and in no oneof; else 0 */
 };
 
 struct etcd__pb_message {
@@ -75,14 +76,17 @@ static inline uint32_t etcd__pb_field_number(const etcd__pb_field *field)
     .name = (wire_name), .tag = ETCD__PB_TAG(number, 2), .kind = ETCD__PB_MESSAGE, .message = &etcd__##descriptor##_type
 
 /* A number, bool or bytes member. */
-#define ETCD__PB_SCALAR(T, number, wire_name, member) \
-    {ETCD__PB_PLAIN(T, number, wire_name, member), .kind = ETCD__PB_KIND_OF(ETCD__PB_MEMBER(T, member))}
+#define ETCD__PB_SCALAR(T, number, wire_name, member)                                                                  \
+    {ETCD__PB_PLAIN(T, number, wire_name, member), .kind = ETCD__PB_KIND_OF(ETCD__PB_MEMBER(T, member)),               \
+     .plain = sizeof ETCD__PB_MEMBER(T, member)}
 /* An etcd_bytes member that is a string on the wire. */
-#define ETCD__PB_TEXT(T, number, wire_name, member) \
-    {ETCD__PB_PLAIN(T, number, wire_name, member), .kind = ETCD__PB_STRING}
+#define ETCD__PB_TEXT(T, number, wire_name, member)                                                                    \
+    {ETCD__PB_PLAIN(T, number, wire_name, member), .kind = ETCD__PB_STRING,                                            \
+     .plain = sizeof ETCD__PB_MEMBER(T, member)}
 /* An int32_t member that is an enum on the wire. */
-#define ETCD__PB_ENUM(T, number, wire_name, member, enum_names) \
-    {ETCD__PB_PLAIN(T, number, wire_name, member), .kind = ETCD__PB_INT32, .values = &(enum_names)}
+#define ETCD__PB_ENUM(T, number, wire_name, member, enum_names)                                                        \
+    {ETCD__PB_PLAIN(T, number, wire_name, member), .kind = ETCD__PB_INT32, .values = &(enum_names),                    \
+     .plain = sizeof ETCD__PB_MEMBER(T, member)}
 /* A plain member of a oneof. */
 #define ETCD__PB_CHOICE(T, number, wire_name, member, which_member, which_value)                                       \
     {ETCD__PB_PLAIN(T, number, wire_name, member), .kind = ETCD__PB_KIND_OF(ETCD__PB_MEMBER(T, member)),               \
