@@ -82,7 +82,8 @@ void etcd__loop_free(etcd__loop *loop)
     assert(!loop->in_turn || loop->forked);
     etcd__embed_free(loop);
     etcd__free(loop->scratch);
-    loop->scratch = NULL;
+    etcd__free(loop->plain);
+    loop->scratch = loop->plain = NULL;
     if (loop->abandoned)
         return; /* frames of the parent's thread may still refer to it: leaked in the child, on purpose */
     uv_close((uv_handle_t *)&loop->async, NULL);
@@ -94,11 +95,21 @@ void etcd__loop_free(etcd__loop *loop)
         etcd__free(loop);
 }
 
+static uint8_t *made_buffer(uint8_t **buffer)
+{
+    if (*buffer == NULL)
+        *buffer = etcd__malloc(ETCD__SCRATCH_SIZE);
+    return *buffer;
+}
+
 uint8_t *etcd__loop_scratch(etcd__loop *loop)
 {
-    if (loop->scratch == NULL)
-        loop->scratch = etcd__malloc(ETCD__SCRATCH_SIZE);
-    return loop->scratch;
+    return made_buffer(&loop->scratch);
+}
+
+uint8_t *etcd__loop_plain(etcd__loop *loop)
+{
+    return made_buffer(&loop->plain);
 }
 
 /* Runs what is queued; tasks queued meanwhile run in the next batch. Returns whether any ran. */

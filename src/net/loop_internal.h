@@ -23,7 +23,8 @@ struct etcd__loop {
     bool abandoned;     /* forked while its state was in flux: nothing of libuv's may be touched again */
     void (*on_wake)(void *arg);
     void *arg;
-    uint8_t *scratch;   /* one buffer for whoever reads from a socket in this turn */
+    uint8_t *scratch;   /* one buffer for whoever reads from a socket in this turn, */
+    uint8_t *plain;     /* and one for what TLS makes of it; NULL until needed */
     const char *dns_servers; /* etcd__resolve_servers() */
     struct etcd__embed *embed; /* etcd__loop_fd() was called */
 
@@ -36,8 +37,10 @@ struct etcd__loop {
 /** The wait is over: refreshes the time. First statement of every libuv callback that calls out. */
 void etcd__loop_awake(etcd__loop *loop);
 
-/** A buffer of ETCD__SCRATCH_SIZE bytes for use until the handler returns. NULL when out of memory; not after it worked once. */
+/** Buffers of ETCD__SCRATCH_SIZE bytes for use until the handler returns: for what comes from a socket, and for what TLS makes
+ *  of it. NULL when out of memory; not after it worked once. */
 uint8_t *etcd__loop_scratch(etcd__loop *loop);
+uint8_t *etcd__loop_plain(etcd__loop *loop);
 #define ETCD__SCRATCH_SIZE ((size_t)64 * 1024)
 
 /* embed.c; `embed` is NULL for a loop that was never asked for its descriptor. */

@@ -6,35 +6,52 @@
  * A write that fails is not reported by the write: what the peer sent before it went away (an answer, a GOAWAY) may still be in
  * the kernel, and tells which calls were processed. It is read and delivered first; then on_close follows with the reason.
  *
+ * TLS sits between the socket and the events: deliver() passes what arrives through it, etcd__stream_write() what is sent. It
+ * holds at most one chunk of what was written; while the kernel has not taken all of that, no more is accepted.
+ *
  * An event may close the stream: its memory then lives until the event has returned (`busy`). */
 #include "net/stream.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "net/dial.h"
 #include "net/loop_internal.h"
 #include "net/poll.h"
 #include "net/socket.h"
+#include "net/tls_session.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Full buffers read from one stream before the others get their turn. */
 #define READ_ROUNDS 4
 
+/* Plaintext that is encrypted before the kernel is asked to take it. */
+#define TLS_CHUNK ((size_t)64 * 1024)
+
 struct etcd__stream {
     etcd__loop *loop;
+    const etcd__target *target;
     etcd__stream_events events;
     void *arg;
+    int64_t deadline;    /* of on_open */
+    int64_t timeout_ns;  /* as it was given */
     etcd__dial *dial;    /* while connecting */
     etcd__poll *poll;    /* the socket, once connected */
+    etcd__tls_session *tls;
+    etcd__timer timer;   /* of the TLS handshake */
     etcd__task give_up;  /* after a failed write: deliver what is left, then end */
     int busy;            /* events that are being called, nested */
+    bool opened;         /* on_open was called */
     bool closed;         /* etcd__stream_close() was called */
     bool ended;          /* on_close was called */
     bool write_failed;   /* `why` says how */
-    bool want_write;
+    bool blocked;        /* the kernel did not take all: watched for writing */
+    bool owes_writable;  /* the user is waiting for on_writable */
     etcd_error why;
     char peer[ETCD__ADDRESS_TEXT];
 };
@@ -42,8 +59,10 @@ struct etcd__stream {
 static void free_stream(etcd__stream *stream)
 {
     etcd__dial_cancel(stream->dial);
+    etcd__tls_session_free(stream->tls);
     etcd__poll_close(stream->poll, false);
     etcd__list_remove(&stream->give_up.node);
+    etcd__loop_timer_stop(stream->loop, &stream->timer);
     etcd__free(stream);
 }
 
@@ -71,7 +90,14 @@ static void end(etcd__stream *stream, const etcd_error *why)
     if (stream->poll != NULL)
         (void)etcd__poll_want(stream->poll, 0);
     etcd__list_remove(&stream->give_up.node);
+    etcd__loop_timer_stop(stream->loop, &stream->timer);
     stream->events.on_close(stream->arg, why);
+}
+
+/* What the stream was doing, for messages. */
+static const char *doing(const etcd__stream *stream)
+{
+    return stream->opened ? "read" : "TLS handshake with";
 }
 
 /* The socket has nothing more to give. The reason for which a write failed came first, so it is told. */
@@ -82,10 +108,161 @@ static void end_reading(etcd__stream *stream, int system_errno)
     if (stream->write_failed)
         why = stream->why;
     else if (system_errno == 0)
-        (void)etcd__error_set(&why, ETCD_ERR_CONNECTION, "read %s: the peer closed the connection", stream->peer);
+        (void)etcd__error_set(&why, ETCD_ERR_CONNECTION, "%s %s: the peer closed the connection", doing(stream), stream->peer);
     else
-        (void)etcd__socket_fail(&why, "read", stream->peer, system_errno);
+        (void)etcd__socket_fail(&why, doing(stream), stream->peer, system_errno);
     end(stream, &why);
+}
+
+/* --- sending ----------------------------------------------------------------------------------- */
+
+static void fail_write(etcd__stream *stream, int system_errno)
+{
+    (void)etcd__socket_fail(&stream->why, "write", stream->peer, system_errno);
+    stream->write_failed = true;
+    etcd__loop_defer(stream->loop, &stream->give_up);
+}
+
+/* Gives bytes to the kernel: how many it took. Watches for room when it did not take all. */
+static size_t send_some(etcd__stream *stream, const uint8_t *data, size_t len)
+{
+    size_t sent = 0;
+
+    while (sent < len && !stream->write_failed) {
+        ssize_t n = etcd__socket_send(etcd__poll_fd(stream->poll), data + sent, len - sent);
+
+        if (n > 0)
+            sent += (size_t)n;
+        else if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+            fail_write(stream, errno);
+        else
+            break;
+    }
+    if (sent < len && !stream->write_failed && !stream->blocked) {
+        stream->blocked = true;
+        (void)etcd__poll_want(stream->poll, ETCD__POLL_READ | ETCD__POLL_WRITE);
+    }
+    return sent;
+}
+
+/* Sends what TLS has ready. */
+static void flush_tls(etcd__stream *stream)
+{
+    etcd__buf *output = etcd__tls_session_output(stream->tls);
+
+    if (output->len > 0)
+        etcd__buf_consume(output, send_some(stream, output->data, output->len));
+}
+
+static ssize_t write_tls(etcd__stream *stream, const uint8_t *data, size_t len, etcd_error *err)
+{
+    const etcd__buf *output = etcd__tls_session_output(stream->tls);
+    size_t done = 0;
+
+    while (done < len && output->len == 0 && !stream->write_failed) {
+        size_t chunk = len - done < TLS_CHUNK ? len - done : TLS_CHUNK;
+        int rc = etcd__tls_session_write(stream->tls, data + done, chunk, err);
+
+        if (rc < 0)
+            return rc;
+        done += chunk;
+        flush_tls(stream);
+    }
+    return (ssize_t)done;
+}
+
+ssize_t etcd__stream_write(etcd__stream *stream, const uint8_t *data, size_t len, etcd_error *err)
+{
+    ssize_t n;
+
+    if (dead(stream) || !stream->opened || stream->write_failed)
+        return 0;
+    n = stream->tls ? write_tls(stream, data, len, err) : (ssize_t)send_some(stream, data, len);
+    if (n >= 0 && (size_t)n < len)
+        stream->owes_writable = true;
+    return n;
+}
+
+static void on_room(etcd__stream *stream)
+{
+    if (!stream->blocked || dead(stream))
+        return;
+    stream->blocked = false;
+    (void)etcd__poll_want(stream->poll, ETCD__POLL_READ);
+    if (stream->tls != NULL)
+        flush_tls(stream);
+    if (stream->owes_writable && !stream->blocked && !stream->write_failed) {
+        stream->owes_writable = false;
+        stream->events.on_writable(stream->arg);
+    }
+}
+
+/* --- receiving --------------------------------------------------------------------------------- */
+
+static void open_up(etcd__stream *stream)
+{
+    etcd__loop_timer_stop(stream->loop, &stream->timer);
+    stream->opened = true;
+    stream->events.on_open(stream->arg);
+}
+
+/* TLS cannot go on. The alert that says so to the peer is sent, if the kernel takes it at once. */
+static void end_tls(etcd__stream *stream, const etcd_error *why)
+{
+    flush_tls(stream);
+    end(stream, why);
+}
+
+/* A step of the handshake. Returns whether the stream is open. */
+static bool shake_hands(etcd__stream *stream)
+{
+    etcd_error err;
+    int rc = etcd__tls_session_handshake(stream->tls, &err);
+
+    if (rc < 0) {
+        end_tls(stream, &err);
+        return false;
+    }
+    flush_tls(stream);
+    if (rc == 0)
+        return false;
+    open_up(stream);
+    return !dead(stream);
+}
+
+static void deliver_tls(etcd__stream *stream, const uint8_t *data, size_t len)
+{
+    uint8_t *plain = etcd__loop_plain(stream->loop);
+    etcd_error err;
+    ssize_t n;
+
+    etcd__tls_session_feed(stream->tls, data, len);
+    if (!stream->opened && !shake_hands(stream))
+        return;
+    do {
+        size_t have = 0;
+
+        do {
+            n = etcd__tls_session_read(stream->tls, plain + have, ETCD__SCRATCH_SIZE - have, &err);
+            have += n > 0 ? (size_t)n : 0;
+        } while (n > 0 && have < ETCD__SCRATCH_SIZE);
+        if (have > 0)
+            stream->events.on_read(stream->arg, plain, have);
+    } while (n > 0 && !dead(stream));
+    if (dead(stream))
+        return;
+    if (n < 0)
+        end_tls(stream, &err);
+    else
+        flush_tls(stream);
+}
+
+static void deliver(etcd__stream *stream, const uint8_t *data, size_t len)
+{
+    if (stream->tls != NULL)
+        deliver_tls(stream, data, len);
+    else
+        stream->events.on_read(stream->arg, data, len);
 }
 
 /* Delivers what has arrived: until the kernel has no more, or `rounds` full buffers. Returns whether it has no more for now. */
@@ -102,7 +279,7 @@ static bool read_some(etcd__stream *stream, int rounds)
             end_reading(stream, n < 0 ? errno : 0);
             return false;
         }
-        stream->events.on_read(stream->arg, scratch, (size_t)n);
+        deliver(stream, scratch, (size_t)n);
         if ((size_t)n < ETCD__SCRATCH_SIZE && !stream->write_failed)
             return false; /* most likely all: the next wait tells */
     }
@@ -139,36 +316,84 @@ static void on_socket(void *arg, int events)
     } else {
         if (events & ETCD__POLL_READ)
             (void)read_some(stream, READ_ROUNDS);
-        if (events & ETCD__POLL_WRITE && stream->want_write && !dead(stream)) {
-            stream->want_write = false;
-            (void)etcd__poll_want(stream->poll, ETCD__POLL_READ);
-            stream->events.on_writable(stream->arg);
-        }
+        if (events & ETCD__POLL_WRITE)
+            on_room(stream);
     }
     leave(stream);
+}
+
+/* --- opening ----------------------------------------------------------------------------------- */
+
+static void on_timer(void *arg)
+{
+    etcd__stream *stream = arg;
+    etcd_error why;
+
+    (void)etcd__error_set(&why, ETCD_ERR_CONNECTION, "TLS handshake with %s: no answer within %lld ms", stream->peer,
+                          (long long)(stream->timeout_ns / ETCD__MS));
+    enter(stream);
+    end(stream, &why);
+    leave(stream);
+}
+
+/* Bounds the time for which sent bytes stay unacknowledged: a black hole is noticed without any ping (P14). */
+static void bound_acknowledgement(const etcd__stream *stream)
+{
+#ifdef TCP_USER_TIMEOUT
+    int64_t ms = stream->target->unacknowledged / ETCD__MS;
+    unsigned int value = ms > INT_MAX ? INT_MAX : (unsigned int)ms;
+
+    if (ms > 0 && stream->target->kind == ETCD__TARGET_TCP)
+        (void)setsockopt(etcd__poll_fd(stream->poll), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
+#else
+    (void)stream;
+#endif
+}
+
+static int begin_tls(etcd__stream *stream, etcd_error *err)
+{
+    const etcd__target *target = stream->target;
+    const char *name = target->server_name ? target->server_name : target->host;
+    int rc = etcd__tls_session_new(target->tls, name ? name : "localhost", stream->peer, &stream->tls, err);
+
+    if (rc != ETCD_OK)
+        return rc;
+    etcd__loop_timer_start(stream->loop, &stream->timer, stream->deadline);
+    return ETCD_OK;
+}
+
+static int take_socket(etcd__stream *stream, etcd__poll *poll, const etcd__address *address, etcd_error *err)
+{
+    stream->poll = poll;
+    etcd__address_text(address, stream->peer);
+    bound_acknowledgement(stream);
+    etcd__poll_rebind(poll, on_socket, stream);
+    if (etcd__poll_want(poll, ETCD__POLL_READ) != ETCD_OK)
+        return etcd__error_no_memory(err);
+    return stream->target->tls ? begin_tls(stream, err) : ETCD_OK;
 }
 
 static void on_dialed(void *arg, etcd__poll *poll, const etcd__address *address, const etcd_error *why)
 {
     etcd__stream *stream = arg;
-    etcd_error no_memory;
+    etcd_error err;
 
     stream->dial = NULL;
     enter(stream);
-    if (poll == NULL) {
+    if (poll == NULL)
         end(stream, why);
-    } else {
-        stream->poll = poll;
-        etcd__address_text(address, stream->peer);
-        etcd__poll_rebind(poll, on_socket, stream);
-        if (etcd__poll_want(poll, ETCD__POLL_READ) != ETCD_OK) {
-            (void)etcd__error_no_memory(&no_memory);
-            end(stream, &no_memory);
-        } else {
-            stream->events.on_open(stream->arg);
-        }
-    }
+    else if (take_socket(stream, poll, address, &err) != ETCD_OK)
+        end(stream, &err);
+    else if (stream->tls != NULL)
+        (void)shake_hands(stream);
+    else
+        open_up(stream);
     leave(stream);
+}
+
+static bool has_buffers(etcd__loop *loop, const etcd__target *target)
+{
+    return etcd__loop_scratch(loop) != NULL && (target->tls == NULL || etcd__loop_plain(loop) != NULL);
 }
 
 int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t timeout_ns, const etcd__stream_events *events,
@@ -179,15 +404,18 @@ int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t time
 
     *out = NULL;
     stream = etcd__calloc(1, sizeof *stream);
-    if (stream == NULL || etcd__loop_scratch(loop) == NULL) {
+    if (stream == NULL || !has_buffers(loop, target)) {
         etcd__free(stream);
         return etcd__error_no_memory(err);
     }
     stream->loop = loop;
+    stream->target = target;
     stream->events = *events;
     stream->arg = arg;
-    stream->give_up.fn = on_give_up;
-    stream->give_up.arg = stream;
+    stream->timeout_ns = timeout_ns;
+    stream->deadline = etcd__clock_after(etcd__clock_monotonic(), timeout_ns);
+    stream->timer = (etcd__timer){.fn = on_timer, .arg = stream};
+    stream->give_up = (etcd__task){.fn = on_give_up, .arg = stream};
     etcd__list_init(&stream->give_up.node);
     rc = etcd__dial_start(loop, target, timeout_ns, on_dialed, stream, &stream->dial, err);
     if (rc != ETCD_OK) {
@@ -198,42 +426,20 @@ int etcd__stream_open(etcd__loop *loop, const etcd__target *target, int64_t time
     return ETCD_OK;
 }
 
-static void fail_write(etcd__stream *stream, int system_errno)
+/* Tells the peer that no more comes, so that it need not suspect a cut. Not in a child, where the connection is the parent's. */
+static void say_bye(etcd__stream *stream)
 {
-    (void)etcd__socket_fail(&stream->why, "write", stream->peer, system_errno);
-    stream->write_failed = true;
-    etcd__loop_defer(stream->loop, &stream->give_up);
-}
-
-ssize_t etcd__stream_write(etcd__stream *stream, const uint8_t *data, size_t len, etcd_error *err)
-{
-    size_t sent = 0;
-
-    (void)err;
-    if (dead(stream) || stream->poll == NULL || stream->write_failed)
-        return 0;
-    while (sent < len) {
-        ssize_t n = etcd__socket_send(etcd__poll_fd(stream->poll), data + sent, len - sent);
-
-        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-            fail_write(stream, errno);
-            return (ssize_t)sent;
-        }
-        if (n <= 0)
-            break;
-        sent += (size_t)n;
-    }
-    if (sent < len && !stream->want_write) {
-        stream->want_write = true;
-        (void)etcd__poll_want(stream->poll, ETCD__POLL_READ | ETCD__POLL_WRITE);
-    }
-    return (ssize_t)sent;
+    if (stream->tls == NULL || stream->ended || stream->write_failed || stream->blocked || stream->loop->forked)
+        return;
+    etcd__tls_session_say_bye(stream->tls);
+    flush_tls(stream);
 }
 
 void etcd__stream_close(etcd__stream *stream)
 {
     if (stream == NULL || stream->closed)
         return;
+    say_bye(stream);
     stream->closed = true;
     if (stream->busy == 0)
         free_stream(stream);

@@ -21,8 +21,8 @@ typedef struct etcd__target {
     const char *path; /* unix: path of the socket */
     struct etcd__tls *tls;       /* NULL: plaintext */
     const char *server_name;     /* TLS: for SNI and the verification, unless the TLS options override it */
-    int64_t unacknowledged;      /* ns that sent bytes may wait for the peer's acknowledgement before the connection ends, where the
-                                    system can (TCP_USER_TIMEOUT); 0: the system's default */
+    int64_t unacknowledged;      /* ns that sent bytes may wait for the peer's acknowledgement before the connection ends,
+                                    where the system can (TCP_USER_TIMEOUT); 0: the system's default */
 } etcd__target;
 
 typedef struct etcd__stream_events {
