@@ -145,7 +145,7 @@ ETCD_EXPORT void etcd_user_add_options_init(etcd_user_add_options *options, size
 ETCD_EXPORT void etcd_role_grant_permission_options_init(etcd_role_grant_permission_options *options, size_t size);
 ETCD_EXPORT void etcd_role_revoke_permission_options_init(etcd_role_revoke_permission_options *options, size_t size);
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+/** Callbacks: exactly once, never from within the starting call. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_auth_enable_fn)(etcd_client *client, etcd_auth_enable_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_auth_disable_fn)(etcd_client *client, etcd_auth_disable_response *response, const etcd_error *err, void *arg);

@@ -5,9 +5,9 @@
  * `manual = true` there is no thread: etcd_client_process() does the work on the caller's, and the client must be
  * used by one thread at a time.
  *
- * Callbacks run on the thread that drives the client: the I/O thread, a thread that waits in a blocking call, or the
- * caller of etcd_client_process(). They must not block. Every function may be called from a callback except blocking
- * calls, which return ETCD_ERR_IN_CALLBACK.
+ * Callbacks run on the thread that drives the client: the I/O thread, any thread that waits in a blocking call or closes the
+ * client, or the caller of etcd_client_process(); one after the other. They must not block. Every function may be called
+ * from a callback except blocking calls, which return ETCD_ERR_IN_CALLBACK.
  *
  * fork(). A handle belongs to the process that made it. In a child every call returns ETCD_ERR_FORKED; freeing
  * releases memory and descriptors and sends nothing.
@@ -73,7 +73,8 @@ typedef struct etcd_client_options {
     const char *password;
     const char *token;            /**< a token of the program's (JWT) instead; excludes the others */
     const char *(*token_fn)(void *arg); /**< a source of such tokens: called when the first or a new one is needed, on the
-                                             driving thread; must not block. The string is copied; NULL: there is none */
+                                             driving thread; must neither block nor call the library. The string is copied; NULL:
+                                             there is none */
     void *token_arg;
     bool reject_old_cluster;      /**< etcd_client_new() asks every endpoint for its version, within connect_timeout_ms, and
                                        fails with ETCD_ERR_OLD_CLUSTER for one before 3.4, or with why one did not answer */
@@ -89,8 +90,8 @@ typedef struct etcd_client_options {
      *  call the library. */
     void (*call_fn)(const etcd_call_info *info, void *arg);
     void *call_arg;
-    void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log; may be called from any driving
-                                                                    thread */
+    void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log. On the driving thread; must
+                                                                    neither block nor call the library */
     void *log_arg;
     int32_t log_level;            /**< lines above it are dropped; default ETCD_LOG_INFO */
 } etcd_client_options;
@@ -124,8 +125,8 @@ ETCD_EXPORT void etcd_call_options_init(etcd_call_options *options, size_t size)
  *  or option: the message names it), ETCD_ERR_UNSUPPORTED, ETCD_ERR_NO_MEMORY, ETCD_ERR_SYSTEM. Since 0.1. */
 ETCD_EXPORT int etcd_client_new(const etcd_client_options *options, etcd_client **out, etcd_error *err);
 
-/** Ends every call with ETCD_ERR_CLOSED (callbacks run before this returns) and closes the connections. Calls made
- *  after it return ETCD_ERR_CLOSED. Again: nothing. Takes at most 100 ms. Any thread, also in a callback. Since 0.1. */
+/** Ends every call with ETCD_ERR_CLOSED (callbacks run before this returns, on this thread) and closes the connections.
+ *  Calls made after it return ETCD_ERR_CLOSED. Again: nothing. Takes at most 100 ms. Any thread, also in a callback. Since 0.1. */
 ETCD_EXPORT void etcd_client_close(etcd_client *client);
 
 /** Closes the client and frees it. No callback runs after it. NULL is allowed. Handles made from the client
@@ -133,15 +134,17 @@ ETCD_EXPORT void etcd_client_close(etcd_client *client);
  *  on the same client. Since 0.1. */
 ETCD_EXPORT void etcd_client_free(etcd_client *client);
 
-/** Cancels a call by its number: it ends with ETCD_ERR_CANCELED unless it has ended already. ETCD_ERR_CALL_NOT_FOUND
- *  for a call that is not in flight, which is no harm. Any thread, also in a callback. Since 0.1. */
+/** Cancels a call by its number: it ends with ETCD_ERR_CANCELED, or with its result if that came just before; its callback
+ *  or completion follows in any case. ETCD_ERR_CALL_NOT_FOUND for a call that is not in flight, which is no harm. Any
+ *  thread, also in a callback. Since 0.1. */
 ETCD_EXPORT int etcd_call_cancel(etcd_client *client, etcd_call_id id);
 
 /** A cancel switch for any number of calls of any clients, of any thread. Free it after those calls have ended.
- *  Since 0.1. */
+ *  ETCD_ERR_NO_MEMORY. Since 0.1. */
 ETCD_EXPORT int etcd_cancel_new(etcd_cancel **out, etcd_error *err);
 
-/** Cancels the calls that were given this switch, now and later. Any thread; not in a signal handler. Since 0.1. */
+/** Cancels the calls that were given this switch, now and later. NULL is allowed. Any thread; not in a signal handler.
+ *  Since 0.1. */
 ETCD_EXPORT void etcd_cancel_trigger(etcd_cancel *cancel);
 
 /** NULL is allowed. Since 0.1. */
@@ -209,13 +212,13 @@ typedef struct etcd_completion {
 
 /** Takes the next completion from the client's queue: calls started with `done == NULL` end there, in the order in
  *  which they ended. Waits at most timeout_ms (negative: without bound; 0: not at all). `*out` is to be freed with
- *  etcd_response_free(), which frees its response, too. ETCD_ERR_TIMED_OUT when none came, ETCD_ERR_CLOSED once the
- *  client is closed and the queue is empty. Any thread. Since 0.1. */
+ *  etcd_response_free(), which frees its response, too. In manual mode it drives the client. ETCD_ERR_TIMED_OUT when
+ *  none came, ETCD_ERR_CLOSED once the client is closed and the queue is empty, ETCD_ERR_IN_CALLBACK. Any thread. Since 0.1. */
 ETCD_EXPORT int etcd_client_next_completion(etcd_client *client, int64_t timeout_ms, etcd_completion **out, etcd_error *err);
 
 /** Manual mode: a descriptor for poll() and the like, readable when etcd_client_process() has something to do. On
- *  Linux that includes timers; elsewhere wait at most etcd_client_timeout_ms(). Owned by the client. Negative code
- *  in threaded mode. Since 0.1. */
+ *  Linux that includes timers; elsewhere wait at most etcd_client_timeout_ms(). It stays the same, and the client's: neither
+ *  read nor close it. A negative code in threaded mode and after a failure. Since 0.1. */
 ETCD_EXPORT int etcd_client_fd(etcd_client *client);
 
 /** Manual mode: milliseconds until etcd_client_process() must be called though the descriptor is not readable; -1:

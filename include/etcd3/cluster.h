@@ -82,7 +82,7 @@ typedef struct etcd_member_promote_response {
 ETCD_EXPORT void etcd_member_list_options_init(etcd_member_list_options *options, size_t size);
 ETCD_EXPORT void etcd_member_add_options_init(etcd_member_add_options *options, size_t size);
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+/** Callbacks: exactly once, never from within the starting call. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_member_list_fn)(etcd_client *client, etcd_member_list_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_member_add_fn)(etcd_client *client, etcd_member_add_response *response, const etcd_error *err, void *arg);

@@ -44,7 +44,7 @@ typedef struct etcd_resign_response {
     etcd_response_header header;
 } etcd_resign_response;
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+/** Callbacks: exactly once, never from within the starting call. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_campaign_fn)(etcd_client *client, etcd_campaign_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_proclaim_fn)(etcd_client *client, etcd_proclaim_response *response, const etcd_error *err, void *arg);
@@ -61,8 +61,8 @@ ETCD_EXPORT int etcd_campaign_async(etcd_client *client, const char *name, size_
                                     size_t value_len, const etcd_call_options *call, etcd_campaign_fn done, void *arg,
                                     etcd_call_id *id, etcd_error *err);
 
-/** Replaces the value that the leader proclaims. ETCD_ERR_UNKNOWN with "election: not leader" when `leader` leads no
- *  more. Sent at most once. Since 0.1. */
+/** Replaces the value that the leader proclaims. ETCD_ERR_UNKNOWN with "election: not leader" when `leader_key` leads
+ *  no more. Sent at most once. Since 0.1. */
 ETCD_EXPORT int etcd_proclaim(etcd_client *client, const etcd_leader_key *leader_key, const char *value, size_t value_len,
                               const etcd_call_options *call, etcd_proclaim_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_proclaim_async(etcd_client *client, const etcd_leader_key *leader_key, const char *value, size_t value_len,

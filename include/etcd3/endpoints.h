@@ -49,7 +49,8 @@ ETCD_EXPORT int etcd_client_endpoints(etcd_client *client, etcd_endpoints_respon
 ETCD_EXPORT int etcd_client_set_endpoints(etcd_client *client, const char *endpoints, etcd_error *err);
 
 /** Asks the cluster for its members and makes the client URLs of all that are started and no learners the list of
- *  endpoints. As members advertise them, which may not be how this host reaches them. Since 0.1. */
+ *  endpoints. As members advertise them, which may not be how this host reaches them. Blocking. Errors as
+ *  etcd_member_list() and etcd_client_set_endpoints(); ETCD_ERR_NO_ENDPOINTS when no member advertises any. Since 0.1. */
 ETCD_EXPORT int etcd_client_sync(etcd_client *client, const etcd_call_options *call, etcd_error *err);
 
 #ifdef __cplusplus

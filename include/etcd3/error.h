@@ -2,9 +2,10 @@
  *
  * Every function that can fail returns ETCD_OK (0) or one of the negative codes below, and fills the `etcd_error`
  * that the caller passed (NULL when not interested). Three families share the number space:
- *  -1 ...  -99   found by this library
- * -101 ... -116   a gRPC status without a more specific meaning; the gRPC code is -(code + 100) -201 ... -299   an
- * error of the etcd server, recognised by its message as the Go client does (rpctypes)
+ *
+ * - from -1 to -99: found by this library
+ * - from -101 to -116: a gRPC status without a more specific meaning; the gRPC code is -(code + 100)
+ * - from -201 to -299: an error of the etcd server, recognised by its message as the Go client does (rpctypes)
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ETCD3_ERROR_H
@@ -142,7 +143,8 @@ enum etcd_error_flag {
 /** What went wrong. Filled when a call fails; `code` is 0 and `message` empty after a call that succeeded. */
 typedef struct etcd_error {
     int32_t code;                           /**< as returned, an ETCD_ERR_ value */
-    int32_t grpc_code;                      /**< the gRPC status code received from a peer, -1 when there was none */
+    int32_t grpc_code;                      /**< the gRPC status code that a peer sent, or that the way in which it ended the call
+                                                 stands for; -1: none */
     uint32_t flags;                         /**< of etcd_error_flag */
     char endpoint[ETCD_ERROR_ENDPOINT_MAX]; /**< the endpoint that the last attempt used, as given; "" when none was */
     char message[ETCD_ERROR_MESSAGE_MAX];   /**< for people; cut, never unterminated, when it is longer */

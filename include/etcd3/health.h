@@ -26,7 +26,7 @@ typedef struct etcd_health_check_response {
     int32_t status; /**< of etcd_health_status */
 } etcd_health_check_response;
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+/** Callbacks: exactly once, never from within the starting call. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_health_check_fn)(etcd_client *client, etcd_health_check_response *response, const etcd_error *err, void *arg);
 

@@ -113,7 +113,7 @@ ETCD_EXPORT void etcd_put_options_init(etcd_put_options *options, size_t size);
 ETCD_EXPORT void etcd_delete_options_init(etcd_delete_options *options, size_t size);
 ETCD_EXPORT void etcd_compact_options_init(etcd_compact_options *options, size_t size);
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+/** Callbacks: exactly once, never from within the starting call. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_get_fn)(etcd_client *client, etcd_get_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_put_fn)(etcd_client *client, etcd_put_response *response, const etcd_error *err, void *arg);
@@ -137,14 +137,15 @@ ETCD_EXPORT int etcd_put(etcd_client *client, const char *key, size_t key_len, c
 ETCD_EXPORT int etcd_put_async(etcd_client *client, const char *key, size_t key_len, const char *value, size_t value_len,
                                const etcd_put_options *options, etcd_put_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
-/** Deletes a key, or a range of keys. Sent at most once, as a put. Since 0.1. */
+/** Deletes a key, or a range of keys; none is a success. Sent at most once, as a put. ETCD_ERR_EMPTY_KEY for an empty key
+ *  without prefix or from_key, ETCD_ERR_ARGUMENT for options that exclude each other. Since 0.1. */
 ETCD_EXPORT int etcd_delete(etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options,
                             etcd_delete_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_delete_async(etcd_client *client, const char *key, size_t key_len, const etcd_delete_options *options,
                                   etcd_delete_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
-/** Discards the history before `revision`. ETCD_ERR_COMPACTED when that was done already, ETCD_ERR_FUTURE_REV. Since
- *  0.1. */
+/** Discards the history before `revision`. Sent at most once, as a put. ETCD_ERR_COMPACTED when that was done already,
+ *  ETCD_ERR_FUTURE_REV. Since 0.1. */
 ETCD_EXPORT int etcd_compact(etcd_client *client, int64_t revision, const etcd_compact_options *options,
                              etcd_compact_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_compact_async(etcd_client *client, int64_t revision, const etcd_compact_options *options,

@@ -74,7 +74,7 @@ typedef struct etcd_lease_list_response {
 ETCD_EXPORT void etcd_lease_grant_options_init(etcd_lease_grant_options *options, size_t size);
 ETCD_EXPORT void etcd_lease_time_to_live_options_init(etcd_lease_time_to_live_options *options, size_t size);
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+/** Callbacks: exactly once, never from within the starting call. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_lease_grant_fn)(etcd_client *client, etcd_lease_grant_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_lease_revoke_fn)(etcd_client *client, etcd_lease_revoke_response *response, const etcd_error *err, void *arg);

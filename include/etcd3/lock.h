@@ -27,7 +27,7 @@ typedef struct etcd_unlock_response {
     etcd_response_header header;
 } etcd_unlock_response;
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+/** Callbacks: exactly once, never from within the starting call. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_lock_fn)(etcd_client *client, etcd_lock_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_unlock_fn)(etcd_client *client, etcd_unlock_response *response, const etcd_error *err, void *arg);

@@ -25,7 +25,7 @@ typedef struct etcd_tls_options {
     const char *cert_pem;      /**< the same in memory; with key_pem */
     const char *key_pem;
     /** Asked for the password of an encrypted key: writes it, NUL-terminated, to `buffer` and returns its length, or a
-     *  negative number. On the driving thread, at every new connection; must not block. */
+     *  negative number. On the driving thread, at every new connection; must neither block nor call the library. */
     int (*key_password_fn)(char *buffer, size_t size, void *arg);
     void *key_password_arg;
     const char *server_name;   /**< the name to ask for (SNI) and to verify instead of each endpoint's own host */

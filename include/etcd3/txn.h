@@ -89,7 +89,7 @@ ETCD_EXPORT void etcd_txn_put(etcd_txn *txn, const char *key, size_t key_len, co
 ETCD_EXPORT void etcd_txn_delete(etcd_txn *txn, const char *key, size_t key_len, const etcd_delete_options *options);
 
 /** Adds a whole transaction as one operation. `nested` is copied as it is now, with its error if it has one, and
- *  stays the caller's. Since 0.1. */
+ *  stays the caller's. At most 49 levels deep. Since 0.1. */
 ETCD_EXPORT void etcd_txn_nested(etcd_txn *txn, const etcd_txn *nested);
 
 /** The operations from here on are those for when a compare fails. Twice is an error. Since 0.1. */
@@ -97,7 +97,8 @@ ETCD_EXPORT void etcd_txn_else(etcd_txn *txn);
 
 typedef void (*etcd_txn_fn)(etcd_client *client, etcd_txn_response *response, const etcd_error *err, void *arg);
 
-/** Does the transaction. Sent at most once, as a put. A failed compare is a success with `succeeded` false. The
+/** Does the transaction. Sent at most once, as a put; with gets alone repeated, as a get. A failed compare is a success
+ *  with `succeeded` false. The
  *  transaction may be committed again and must still be freed. ETCD_ERR_ARGUMENT for an error while building;
  *  ETCD_ERR_DUPLICATE_KEY, ETCD_ERR_TOO_MANY_OPS. Since 0.1. */
 ETCD_EXPORT int etcd_txn_commit(etcd_txn *txn, const etcd_call_options *call, etcd_txn_response **out, etcd_error *err);
