@@ -126,7 +126,8 @@ ETCD_EXPORT void etcd_call_options_init(etcd_call_options *options, size_t size)
 ETCD_EXPORT int etcd_client_new(const etcd_client_options *options, etcd_client **out, etcd_error *err);
 
 /** Ends every call with ETCD_ERR_CLOSED (callbacks run before this returns, on this thread) and closes the connections.
- *  Calls made after it return ETCD_ERR_CLOSED. Again: nothing. Takes at most 100 ms. Any thread, also in a callback. Since 0.1. */
+ *  Calls made after it return ETCD_ERR_CLOSED. Again: nothing. Takes at most 100 ms. Any thread, also in a callback.
+ *  Since 0.1. */
 ETCD_EXPORT void etcd_client_close(etcd_client *client);
 
 /** Closes the client and frees it. No callback runs after it. NULL is allowed. Handles made from the client
@@ -213,7 +214,8 @@ typedef struct etcd_completion {
 /** Takes the next completion from the client's queue: calls started with `done == NULL` end there, in the order in
  *  which they ended. Waits at most timeout_ms (negative: without bound; 0: not at all). `*out` is to be freed with
  *  etcd_response_free(), which frees its response, too. In manual mode it drives the client. ETCD_ERR_TIMED_OUT when
- *  none came, ETCD_ERR_CLOSED once the client is closed and the queue is empty, ETCD_ERR_IN_CALLBACK. Any thread. Since 0.1. */
+ *  none came, ETCD_ERR_CLOSED once the client is closed and the queue is empty, ETCD_ERR_IN_CALLBACK. Any thread.
+ *  Since 0.1. */
 ETCD_EXPORT int etcd_client_next_completion(etcd_client *client, int64_t timeout_ms, etcd_completion **out, etcd_error *err);
 
 /** Manual mode: a descriptor for poll() and the like, readable when etcd_client_process() has something to do. On
