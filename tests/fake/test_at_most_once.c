@@ -26,9 +26,9 @@ typedef struct ending {
     int code;
     answer_stage stage;
     expect expect;
-    bool not_applied;  /* the server does nothing before it answers so */
-    const char *text;  /* in the error's message, unless NULL */
-    int error;         /* the error's code, unless 0 */
+    bool not_applied; /* the server does nothing before it answers so */
+    const char *text; /* in the error's message, unless NULL */
+    int error;        /* the error's code, unless 0 */
 } ending;
 
 typedef struct script {
@@ -157,7 +157,11 @@ static expect expect_of_status(int code)
 static void check_statuses(answer_stage stage)
 {
     for (int code = 1; code <= 17; code++) {
-        ending e = {.name = "status", .answer = end_with_status, .code = code, .stage = stage, .expect = expect_of_status(code),
+        ending e = {.name = "status",
+                    .answer = end_with_status,
+                    .code = code,
+                    .stage = stage,
+                    .expect = expect_of_status(code),
                     .text = "words"};
 
         e.not_applied = e.expect == EXPECT_FAILED;
@@ -178,7 +182,8 @@ static void statuses_in_trailers_without_a_message(void **state)
 {
     (void)state;
     check_statuses(AFTER_HEADERS);
-    check_writes(&(ending){.name = "OK without message", .answer = end_with_status, .stage = AFTER_HEADERS, .expect = EXPECT_MAYBE});
+    check_writes(
+        &(ending){.name = "OK without message", .answer = end_with_status, .stage = AFTER_HEADERS, .expect = EXPECT_MAYBE});
 }
 
 static void statuses_in_trailers_after_a_message(void **state)
@@ -196,7 +201,10 @@ static void resets_before_headers(void **state)
     for (int code = NGHTTP2_NO_ERROR; code <= NGHTTP2_HTTP_1_1_REQUIRED; code++) {
         bool refused = code == NGHTTP2_REFUSED_STREAM;
 
-        check_writes(&(ending){.name = "reset", .answer = end_with_reset, .code = code, .not_applied = refused,
+        check_writes(&(ending){.name = "reset",
+                               .answer = end_with_reset,
+                               .code = code,
+                               .not_applied = refused,
                                .expect = refused ? EXPECT_RESENT : EXPECT_MAYBE});
     }
 }
@@ -207,7 +215,8 @@ static void resets_after_headers(void **state)
     (void)state;
     for (int code = NGHTTP2_NO_ERROR; code <= NGHTTP2_HTTP_1_1_REQUIRED; code++)
         for (answer_stage stage = AFTER_HEADERS; stage < N_STAGES; stage++)
-            check_writes(&(ending){.name = "reset", .answer = end_with_reset, .code = code, .stage = stage, .expect = EXPECT_MAYBE});
+            check_writes(
+                &(ending){.name = "reset", .answer = end_with_reset, .code = code, .stage = stage, .expect = EXPECT_MAYBE});
 }
 
 static void refuse(fake_request *request, void *arg)
@@ -220,7 +229,8 @@ static void refuse(fake_request *request, void *arg)
 static void refused_for_ever(void **state)
 {
     fake_server *server = fake_server_start(NULL);
-    etcd_client *client = fake_client_with(fake_server_endpoint(server), (etcd_client_options){.max_attempts = 5, .retry_wait_ms = 1});
+    etcd_client *client =
+        fake_client_with(fake_server_endpoint(server), (etcd_client_options){.max_attempts = 5, .retry_wait_ms = 1});
     etcd_error err;
 
     (void)state;
@@ -354,7 +364,8 @@ static void unparsable_statuses(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         for (answer_stage stage = AFTER_HEADERS; stage < N_STAGES; stage++) {
-            ending e = {.name = texts[i], .answer = end_bad_status, .stage = stage, .expect = EXPECT_MAYBE, .text = "grpc-status"};
+            ending e = {
+                .name = texts[i], .answer = end_bad_status, .stage = stage, .expect = EXPECT_MAYBE, .text = "grpc-status"};
 
             check_writes(&e);
         }
@@ -366,19 +377,29 @@ static void http_statuses(void **state)
         int http, error;
         expect expect;
     } cases[] = {
-        {400, ETCD_ERR_INTERNAL, EXPECT_MAYBE},          {401, ETCD_ERR_UNAUTHENTICATED, EXPECT_FAILED},
-        {403, ETCD_ERR_GRPC_PERMISSION_DENIED, EXPECT_FAILED}, {404, ETCD_ERR_UNIMPLEMENTED, EXPECT_FAILED},
-        {429, ETCD_ERR_UNAVAILABLE, EXPECT_MAYBE},       {500, ETCD_ERR_UNKNOWN, EXPECT_MAYBE},
-        {502, ETCD_ERR_UNAVAILABLE, EXPECT_MAYBE},       {503, ETCD_ERR_UNAVAILABLE, EXPECT_MAYBE},
-        {504, ETCD_ERR_UNAVAILABLE, EXPECT_MAYBE},       {204, ETCD_ERR_UNKNOWN, EXPECT_MAYBE},
+        {400, ETCD_ERR_INTERNAL, EXPECT_MAYBE},
+        {401, ETCD_ERR_UNAUTHENTICATED, EXPECT_FAILED},
+        {403, ETCD_ERR_GRPC_PERMISSION_DENIED, EXPECT_FAILED},
+        {404, ETCD_ERR_UNIMPLEMENTED, EXPECT_FAILED},
+        {429, ETCD_ERR_UNAVAILABLE, EXPECT_MAYBE},
+        {500, ETCD_ERR_UNKNOWN, EXPECT_MAYBE},
+        {502, ETCD_ERR_UNAVAILABLE, EXPECT_MAYBE},
+        {503, ETCD_ERR_UNAVAILABLE, EXPECT_MAYBE},
+        {504, ETCD_ERR_UNAVAILABLE, EXPECT_MAYBE},
+        {204, ETCD_ERR_UNKNOWN, EXPECT_MAYBE},
     };
     char text[16];
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         snprintf(text, sizeof text, "%d", cases[i].http);
-        check_writes(&(ending){.name = "HTTP status", .answer = end_http_503, .code = cases[i].http, .expect = cases[i].expect,
-                               .not_applied = cases[i].expect == EXPECT_FAILED, .error = cases[i].error, .text = text});
+        check_writes(&(ending){.name = "HTTP status",
+                               .answer = end_http_503,
+                               .code = cases[i].http,
+                               .expect = cases[i].expect,
+                               .not_applied = cases[i].expect == EXPECT_FAILED,
+                               .error = cases[i].error,
+                               .text = text});
     }
 }
 
@@ -434,17 +455,27 @@ static void goaways(void **state)
 {
     static const ending endings[] = {
         {.name = "goaway below, NO_ERROR", .answer = end_goaway_low_id, .expect = EXPECT_RESENT, .not_applied = true},
-        {.name = "goaway below, PROTOCOL_ERROR", .answer = end_goaway_low_id, .code = NGHTTP2_PROTOCOL_ERROR, .expect = EXPECT_RESENT,
+        {.name = "goaway below, PROTOCOL_ERROR",
+         .answer = end_goaway_low_id,
+         .code = NGHTTP2_PROTOCOL_ERROR,
+         .expect = EXPECT_RESENT,
          .not_applied = true},
-        {.name = "goaway below, ENHANCE_YOUR_CALM", .answer = end_goaway_low_id, .code = NGHTTP2_ENHANCE_YOUR_CALM,
-         .expect = EXPECT_RESENT, .not_applied = true},
+        {.name = "goaway below, ENHANCE_YOUR_CALM",
+         .answer = end_goaway_low_id,
+         .code = NGHTTP2_ENHANCE_YOUR_CALM,
+         .expect = EXPECT_RESENT,
+         .not_applied = true},
         {.name = "two-step, below", .answer = end_graceful_low_id, .expect = EXPECT_RESENT, .not_applied = true},
         {.name = "two-step, answered", .answer = end_graceful, .expect = EXPECT_OK},
         {.name = "first step, then FIN", .answer = end_graceful_then_cut, .code = FAKE_CUT_FIN, .expect = EXPECT_MAYBE},
         {.name = "first step, then RST", .answer = end_graceful_then_cut, .code = FAKE_CUT_RST, .expect = EXPECT_MAYBE},
         {.name = "goaway with the id, then FIN", .answer = end_goaway_then_cut, .code = 0, .expect = EXPECT_MAYBE},
         {.name = "goaway above, then FIN", .answer = end_goaway_then_cut, .code = 2, .expect = EXPECT_MAYBE},
-        {.name = "goaway below, then FIN", .answer = end_goaway_then_cut, .code = -1, .expect = EXPECT_RESENT, .not_applied = true},
+        {.name = "goaway below, then FIN",
+         .answer = end_goaway_then_cut,
+         .code = -1,
+         .expect = EXPECT_RESENT,
+         .not_applied = true},
         {.name = "goaway rising", .answer = end_goaway_rising, .expect = EXPECT_MAYBE},
     };
 
@@ -460,7 +491,10 @@ static void cuts_in_the_answer(void **state)
     (void)state;
     for (int cut = FAKE_CUT_FIN; cut <= FAKE_CUT_RST; cut++)
         for (answer_stage stage = BEFORE_HEADERS; stage < N_STAGES; stage++)
-            check_writes(&(ending){.name = cut == FAKE_CUT_FIN ? "FIN" : "RST", .answer = end_with_cut, .code = cut, .stage = stage,
+            check_writes(&(ending){.name = cut == FAKE_CUT_FIN ? "FIN" : "RST",
+                                   .answer = end_with_cut,
+                                   .code = cut,
+                                   .stage = stage,
                                    .expect = EXPECT_MAYBE});
 }
 
@@ -674,21 +708,51 @@ static void end_server_error(fake_request *request, const ending *e)
 static void errors_of_the_server(void **state)
 {
     static const ending endings[] = {
-        {.name = "timeout", .code = 14, .text = "etcdserver: request timed out", .error = ETCD_ERR_TIMEOUT, .expect = EXPECT_MAYBE},
-        {.name = "leader fail", .code = 14, .text = "etcdserver: request timed out, possibly due to previous leader failure",
-         .error = ETCD_ERR_TIMEOUT_DUE_TO_LEADER_FAIL, .expect = EXPECT_MAYBE},
-        {.name = "leader changed", .code = 14, .text = "etcdserver: leader changed", .error = ETCD_ERR_LEADER_CHANGED, .expect = EXPECT_MAYBE},
+        {.name = "timeout",
+         .code = 14,
+         .text = "etcdserver: request timed out",
+         .error = ETCD_ERR_TIMEOUT,
+         .expect = EXPECT_MAYBE},
+        {.name = "leader fail",
+         .code = 14,
+         .text = "etcdserver: request timed out, possibly due to previous leader failure",
+         .error = ETCD_ERR_TIMEOUT_DUE_TO_LEADER_FAIL,
+         .expect = EXPECT_MAYBE},
+        {.name = "leader changed",
+         .code = 14,
+         .text = "etcdserver: leader changed",
+         .error = ETCD_ERR_LEADER_CHANGED,
+         .expect = EXPECT_MAYBE},
         {.name = "stopped", .code = 14, .text = "etcdserver: server stopped", .error = ETCD_ERR_STOPPED, .expect = EXPECT_MAYBE},
         /* the quota is checked again when the write is applied, and then it is applied all the same */
-        {.name = "no space", .code = 8, .text = "etcdserver: mvcc: database space exceeded", .error = ETCD_ERR_NO_SPACE,
+        {.name = "no space",
+         .code = 8,
+         .text = "etcdserver: mvcc: database space exceeded",
+         .error = ETCD_ERR_NO_SPACE,
          .expect = EXPECT_MAYBE},
-        {.name = "no leader", .code = 14, .text = "etcdserver: no leader", .error = ETCD_ERR_NO_LEADER, .expect = EXPECT_FAILED,
+        {.name = "no leader",
+         .code = 14,
+         .text = "etcdserver: no leader",
+         .error = ETCD_ERR_NO_LEADER,
+         .expect = EXPECT_FAILED,
          .not_applied = true},
-        {.name = "too many requests", .code = 2, .text = "etcdserver: too many requests", .error = ETCD_ERR_TOO_MANY_REQUESTS,
-         .expect = EXPECT_FAILED, .not_applied = true},
-        {.name = "lease", .code = 5, .text = "etcdserver: requested lease not found", .error = ETCD_ERR_LEASE_NOT_FOUND,
-         .expect = EXPECT_FAILED, .not_applied = true},
-        {.name = "unknown words", .code = 2, .text = "etcdserver: something new", .error = ETCD_ERR_UNKNOWN, .expect = EXPECT_MAYBE},
+        {.name = "too many requests",
+         .code = 2,
+         .text = "etcdserver: too many requests",
+         .error = ETCD_ERR_TOO_MANY_REQUESTS,
+         .expect = EXPECT_FAILED,
+         .not_applied = true},
+        {.name = "lease",
+         .code = 5,
+         .text = "etcdserver: requested lease not found",
+         .error = ETCD_ERR_LEASE_NOT_FOUND,
+         .expect = EXPECT_FAILED,
+         .not_applied = true},
+        {.name = "unknown words",
+         .code = 2,
+         .text = "etcdserver: something new",
+         .error = ETCD_ERR_UNKNOWN,
+         .expect = EXPECT_MAYBE},
     };
 
     (void)state;

@@ -1,5 +1,6 @@
-/* P3: a call returns by its deadline + 50 ms whatever the peer does, a cancel takes effect within 10 ms, closing takes at most 100 ms;
- * a callback runs exactly once, and none runs after the client is freed. Bounds are multiplied on slow builds, see fake_bound_ms(). */
+/* P3: a call returns by its deadline + 50 ms whatever the peer does, a cancel takes effect within 10 ms, closing takes at most
+ * 100 ms; a callback runs exactly once, and none runs after the client is freed. Bounds are multiplied on slow builds, see
+ * fake_bound_ms(). */
 #include "harness/fake_fixture.h"
 
 #include <nghttp2/nghttp2.h>
@@ -83,7 +84,8 @@ static const peer peers[] = {
     {.name = "no SETTINGS", .script = {.no_settings = true}},
     {.name = "drips from the start", .script = {.drip = true}, .handler = big_answer},
     {.name = "HTTP/1.1", .script = {.kind = FAKE_CONN_TEXT, .text = "HTTP/1.1 400 Bad Request\r\n\r\n", .text_len = 28}},
-    {.name = "garbage", .script = {.kind = FAKE_CONN_TEXT, .text = "\x15\x03\x01garbage garbage", .text_len = 18, .text_keep_open = true}},
+    {.name = "garbage",
+     .script = {.kind = FAKE_CONN_TEXT, .text = "\x15\x03\x01garbage garbage", .text_len = 18, .text_keep_open = true}},
     {.name = "zero window", .script = {SETTING(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0)}},
     {.name = "no streams", .script = {SETTING(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0)}},
     {.name = "floods from the start", .script = {.flood = FAKE_FLOOD_PING}, .any_error = true},
@@ -229,8 +231,8 @@ static void each_call_has_its_own_deadline(void **state)
         int64_t timeout = 20 + (int64_t)(i * 37 % 64) * 4;
 
         ones[i] = (one){&c, i};
-        assert_int_equal(etcd_get_async(client, ETCD_STR("k"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = timeout)), on_get, &ones[i], NULL,
-                                        NULL),
+        assert_int_equal(etcd_get_async(client, ETCD_STR("k"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = timeout)), on_get,
+                                        &ones[i], NULL, NULL),
                          ETCD_OK);
     }
     while (c.total < 64)
@@ -252,8 +254,8 @@ static void start_gets(etcd_client *client, counter *c, one *ones, size_t n, etc
     for (size_t i = 0; i < n; i++) {
         ones[i] = (one){c, i};
         assert_int_equal(etcd_get_async(client, ETCD_STR("k"),
-                                        ETCD_GET(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS, .cancel = cancel)), on_get, &ones[i],
-                                        ids ? &ids[i] : NULL, NULL),
+                                        ETCD_GET(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS, .cancel = cancel)), on_get,
+                                        &ones[i], ids ? &ids[i] : NULL, NULL),
                          ETCD_OK);
     }
     assert_int_equal(c->total, 0); /* never before the starting call returns */
@@ -503,18 +505,12 @@ static void windows_make_calls_wait(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(deadlines_hold_whatever_the_peer_does),
-    cmocka_unit_test(deadlines_hold_in_manual_mode),
-    cmocka_unit_test(deadlines_hold_in_a_black_hole),
-    cmocka_unit_test(the_clients_default_is_a_deadline_too),
-    cmocka_unit_test(each_call_has_its_own_deadline),
-    cmocka_unit_test(closing_ends_all_calls_at_once),
-    cmocka_unit_test(closing_ends_all_calls_in_manual_mode),
-    cmocka_unit_test(canceling_takes_effect_at_once),
-    cmocka_unit_test(another_thread_cancels_a_blocking_call),
-    cmocka_unit_test(another_thread_closes_during_a_blocking_call),
-    cmocka_unit_test(stream_limits_make_calls_wait),
-    cmocka_unit_test(windows_make_calls_wait),
+    cmocka_unit_test(deadlines_hold_whatever_the_peer_does),  cmocka_unit_test(deadlines_hold_in_manual_mode),
+    cmocka_unit_test(deadlines_hold_in_a_black_hole),         cmocka_unit_test(the_clients_default_is_a_deadline_too),
+    cmocka_unit_test(each_call_has_its_own_deadline),         cmocka_unit_test(closing_ends_all_calls_at_once),
+    cmocka_unit_test(closing_ends_all_calls_in_manual_mode),  cmocka_unit_test(canceling_takes_effect_at_once),
+    cmocka_unit_test(another_thread_cancels_a_blocking_call), cmocka_unit_test(another_thread_closes_during_a_blocking_call),
+    cmocka_unit_test(stream_limits_make_calls_wait),          cmocka_unit_test(windows_make_calls_wait),
 };
 
 int main(int argc, char **argv)

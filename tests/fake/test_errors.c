@@ -68,8 +68,8 @@ static void the_63_server_errors_by_message(void **state)
 
     (void)state;
     start(&f);
-#define CHECK(name, number, grpc, text)                       \
-    check_server_error(&f, ETCD_ERR_##name, grpc, text);      \
+#define CHECK(name, number, grpc, text) \
+    check_server_error(&f, ETCD_ERR_##name, grpc, text); \
     assert_string_equal(etcd_error_name(number), "ETCD_ERR_" #name); \
     n++;
     ETCD_SERVER_ERRORS(CHECK)
@@ -86,15 +86,15 @@ static void unknown_messages_by_code(void **state)
     (void)state;
     start(&f);
     for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
-#define CHECK(name, number, grpc, text)                                 \
-    do {                                                                \
-        etcd_error err = get_error(&f, grpc, messages[i]);              \
-        assert_int_equal(err.code, ETCD_ERR_##name);                    \
-        assert_int_equal(err.grpc_code, grpc);                          \
-        if (messages[i][0])                                             \
-            fake_assert_contains(err.message, messages[i]);             \
-        else                                                            \
-            assert_true(err.message[0] != '\0');                        \
+#define CHECK(name, number, grpc, text) \
+    do { \
+        etcd_error err = get_error(&f, grpc, messages[i]); \
+        assert_int_equal(err.code, ETCD_ERR_##name); \
+        assert_int_equal(err.grpc_code, grpc); \
+        if (messages[i][0]) \
+            fake_assert_contains(err.message, messages[i]); \
+        else \
+            assert_true(err.message[0] != '\0'); \
     } while (0);
         ETCD_GRPC_ERRORS(CHECK)
 #undef CHECK
@@ -118,9 +118,14 @@ static void messages_are_percent_decoded(void **state)
     static const struct {
         const char *sent, *seen;
     } cases[] = {
-        {"caf%C3%A9", "caf\xc3\xa9"}, {"100%25", "100%"},   {"a%0Ab", "a\nb"},
-        {"%", "%"},                   {"%4", "%4"},         {"%zz", "%zz"},
-        {"%41%", "A%"},               {"etcdserver%3A%20no%20leader", "etcdserver: no leader"},
+        {"caf%C3%A9", "caf\xc3\xa9"},
+        {"100%25", "100%"},
+        {"a%0Ab", "a\nb"},
+        {"%", "%"},
+        {"%4", "%4"},
+        {"%zz", "%zz"},
+        {"%41%", "A%"},
+        {"etcdserver%3A%20no%20leader", "etcdserver: no leader"},
     };
     fixture f;
 
@@ -187,12 +192,9 @@ static void success_clears_the_record(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(the_63_server_errors_by_message),
-    cmocka_unit_test(unknown_messages_by_code),
-    cmocka_unit_test(codes_that_grpc_does_not_know),
-    cmocka_unit_test(messages_are_percent_decoded),
-    cmocka_unit_test(long_messages_are_cut),
-    cmocka_unit_test(what_may_pass_is_retryable),
+    cmocka_unit_test(the_63_server_errors_by_message), cmocka_unit_test(unknown_messages_by_code),
+    cmocka_unit_test(codes_that_grpc_does_not_know),   cmocka_unit_test(messages_are_percent_decoded),
+    cmocka_unit_test(long_messages_are_cut),           cmocka_unit_test(what_may_pass_is_retryable),
     cmocka_unit_test(success_clears_the_record),
 };
 

@@ -15,7 +15,8 @@ static atomic_size_t live_bytes, peak_bytes;
 
 static void *counted(void *memory)
 {
-    size_t live = atomic_fetch_add(&live_bytes, memory ? malloc_usable_size(memory) : 0) + (memory ? malloc_usable_size(memory) : 0);
+    size_t live =
+        atomic_fetch_add(&live_bytes, memory ? malloc_usable_size(memory) : 0) + (memory ? malloc_usable_size(memory) : 0);
     size_t peak = atomic_load(&peak_bytes);
 
     while (live > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, live))
@@ -157,12 +158,29 @@ static const attack attacks[] = {
     {.name = "headers of 1 MB", .handler = giant_headers, .number = 1000000, .text = "max_header_list", .bytes = SMALL},
     {.name = "headers of 100 KB", .handler = giant_headers, .number = 100000, .text = "max_header_list", .bytes = SMALL},
     {.name = "trailers of 100 KB", .handler = giant_trailers, .number = 100000, .text = "max_header_list", .bytes = SMALL},
-    {.name = "DATA beyond the window", .handler = flood, .number = FAKE_FLOOD_DATA, .text = "another message", .bytes = MAX_RECV * 3},
-    {.name = "message of 4 GiB", .handler = endless_message, .number = 0xffffffff, .text = "larger than max", .bytes = SMALL,
+    {.name = "DATA beyond the window",
+     .handler = flood,
+     .number = FAKE_FLOOD_DATA,
+     .text = "another message",
+     .bytes = MAX_RECV * 3},
+    {.name = "message of 4 GiB",
+     .handler = endless_message,
+     .number = 0xffffffff,
+     .text = "larger than max",
+     .bytes = SMALL,
      .lives = true},
-    {.name = "message of 1 MiB + 1", .handler = endless_message, .number = MAX_RECV + 1, .text = "larger than max", .bytes = SMALL,
+    {.name = "message of 1 MiB + 1",
+     .handler = endless_message,
+     .number = MAX_RECV + 1,
+     .text = "larger than max",
+     .bytes = SMALL,
      .lives = true},
-    {.name = "messages of 1 KiB", .handler = endless_message, .number = 1024, .text = "another message", .bytes = SMALL, .lives = true},
+    {.name = "messages of 1 KiB",
+     .handler = endless_message,
+     .number = 1024,
+     .text = "another message",
+     .bytes = SMALL,
+     .lives = true},
     {.name = "DATA on stream 0", .handler = bad_frame, .text = "broke HTTP/2", .bytes = SMALL},
     {.name = "frame of 16 MiB", .handler = giant_frame, .text = "broke HTTP/2", .bytes = SMALL},
     {.name = "bad HPACK", .handler = bad_hpack, .text = "broke HTTP/2", .bytes = SMALL},
@@ -186,7 +204,8 @@ static etcd_client *client_of(const char *endpoints)
     return fake_client_with(endpoints, (etcd_client_options){.max_recv_bytes = MAX_RECV, .max_send_bytes = MAX_RECV / 2});
 }
 
-/* One call against nobody but the attacker: it fails for the reason that is true, with little memory, and the connection is given up. */
+/* One call against nobody but the attacker: it fails for the reason that is true, with little memory, and the connection is given
+ * up. */
 static void check_alone(const attack *a, const fake_op *op)
 {
     fake_server *server = start_attacker(a);
@@ -277,12 +296,14 @@ static void answer_bytes(fake_request *request, void *arg)
 static void malformed_messages_are_refused(void **state)
 {
     static const bytes cases[] = {
-        {"\x0a\xff\xff\xff\xff\x0f", 6},             /* a header of 4 GiB */
-        {"\x0a", 1},                                 /* no length */
-        {"\x12\x05\x0a\x0a" "ab", 6},                /* a key longer than its key-value */
+        {"\x0a\xff\xff\xff\xff\x0f", 6}, /* a header of 4 GiB */
+        {"\x0a", 1},                     /* no length */
+        {"\x12\x05\x0a\x0a"
+         "ab",
+         6},                                                      /* a key longer than its key-value */
         {"\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12}, /* a varint of 11 bytes */
-        {"\x07", 1},                                 /* wire type 7 */
-        {"\x00\x00", 2},                             /* field 0 */
+        {"\x07", 1},                                              /* wire type 7 */
+        {"\x00\x00", 2},                                          /* field 0 */
     };
     fake_server *server = fake_server_start(NULL);
     etcd_client *client = client_of(fake_server_endpoint(server));

@@ -1,6 +1,6 @@
-/* P10: any allocation may fail; the call then fails cleanly or succeeds all the same, says truly whether a write may have been done,
- * leaks nothing, and leaves the client usable. And how many allocations a call takes, exactly. The fake server's own memory is
- * malloc's and is neither counted nor failed. */
+/* P10: any allocation may fail; the call then fails cleanly or succeeds all the same, says truly whether a write may have been
+ * done, leaks nothing, and leaves the client usable. And how many allocations a call takes, exactly. The fake server's own memory
+ * is malloc's and is neither counted nor failed. */
 #include "harness/alloc.h"
 #include "harness/fake_fixture.h"
 
@@ -71,8 +71,10 @@ static int run_range(etcd_client *client, const etcd_call_options *call, etcd_er
 }
 
 static const fake_op ops[] = {
-    {"async put", FAKE_PUT, true, run_async},       {"do", FAKE_PUT, true, run_do},
-    {"put with a switch", FAKE_PUT, true, run_canceled}, {"range iterator", FAKE_RANGE, false, run_range},
+    {"async put", FAKE_PUT, true, run_async},
+    {"do", FAKE_PUT, true, run_do},
+    {"put with a switch", FAKE_PUT, true, run_canceled},
+    {"range iterator", FAKE_RANGE, false, run_range},
 };
 
 /* ---- on a client that is connected ---- */
@@ -178,8 +180,8 @@ static int live_once(void *arg)
 
     snprintf(endpoints, sizeof endpoints, "%s%s%s", fake_server_endpoint(l->server), l->two_endpoints ? "," : "",
              l->two_endpoints ? fake_server_endpoint(l->server) : "");
-    rc = etcd_client_new(ETCD_CLIENT(.endpoints = endpoints, .manual = true, .backoff_base_ms = 1, .backoff_max_ms = 1, .retry_wait_ms = 1,
-                                     .user_agent = "sweep"),
+    rc = etcd_client_new(ETCD_CLIENT(.endpoints = endpoints, .manual = true, .backoff_base_ms = 1, .backoff_max_ms = 1,
+                                     .retry_wait_ms = 1, .user_agent = "sweep"),
                          &client, &err);
     if (rc != ETCD_OK) {
         assert_null(client);
@@ -306,12 +308,9 @@ static void allocations_in_steady_state(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(every_allocation_of_a_get),
-    cmocka_unit_test(every_allocation_of_a_put),
-    cmocka_unit_test(every_allocation_of_a_txn),
-    cmocka_unit_test(every_allocation_of_other_calls),
-    cmocka_unit_test(every_allocation_of_a_life),
-    cmocka_unit_test(every_allocation_under_faults),
+    cmocka_unit_test(every_allocation_of_a_get),   cmocka_unit_test(every_allocation_of_a_put),
+    cmocka_unit_test(every_allocation_of_a_txn),   cmocka_unit_test(every_allocation_of_other_calls),
+    cmocka_unit_test(every_allocation_of_a_life),  cmocka_unit_test(every_allocation_under_faults),
     cmocka_unit_test(allocations_in_steady_state),
 };
 

@@ -1,4 +1,5 @@
-/* What a request carries besides its message: pseudo headers, te, content-type, grpc-timeout, user-agent, and etcd's own metadata. */
+/* What a request carries besides its message: pseudo headers, te, content-type, grpc-timeout, user-agent, and etcd's own
+ * metadata. */
 #include "harness/fake_fixture.h"
 
 #include <ctype.h>

@@ -67,8 +67,8 @@ static void get_numbers(etcd_client *client, many *m, one *ones, size_t n)
 
         snprintf(key, sizeof key, "%zu", i);
         ones[i] = (one){m, i};
-        assert_int_equal(etcd_get_async(client, ETCD_STR(key), ETCD_GET(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS)), on_get, &ones[i],
-                                        NULL, NULL),
+        assert_int_equal(etcd_get_async(client, ETCD_STR(key), ETCD_GET(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS)), on_get,
+                                        &ones[i], NULL, NULL),
                          ETCD_OK);
     }
 }
@@ -158,7 +158,8 @@ static void *put_and_get(void *arg)
 static void threads_share_a_client(void **state)
 {
     fake_server *server = fake_server_start(NULL);
-    etcd_client *client = fake_client_with(fake_server_endpoint(server), (etcd_client_options){.request_timeout_ms = FAKE_WAIT_MS});
+    etcd_client *client =
+        fake_client_with(fake_server_endpoint(server), (etcd_client_options){.request_timeout_ms = FAKE_WAIT_MS});
     pthread_t threads[N_THREADS];
     worker workers[N_THREADS];
 
@@ -204,9 +205,10 @@ static void *make_chaos(void *arg)
         etcd_call_id id = 0;
         etcd_error err;
 
-        if (etcd_put_async(c->client, ETCD_STR("k"), ETCD_STR("v"),
-                           ETCD_PUT(.call = ETCD_CALL(.timeout_ms = i % 5 == 0 ? 1 : 1000, .cancel = i % 7 == 0 ? c->cancel : NULL)), on_put, c,
-                           &id, &err) == ETCD_OK)
+        if (etcd_put_async(
+                c->client, ETCD_STR("k"), ETCD_STR("v"),
+                ETCD_PUT(.call = ETCD_CALL(.timeout_ms = i % 5 == 0 ? 1 : 1000, .cancel = i % 7 == 0 ? c->cancel : NULL)), on_put,
+                c, &id, &err) == ETCD_OK)
             atomic_fetch_add(&c->started, 1);
         if (i % 3 == 0)
             etcd_call_cancel(c->client, id);
@@ -410,8 +412,8 @@ static void one_descriptor_embeds_the_client(void **state)
     for (int i = 0; i < 3; i++) {
         flag f = {false, 0};
 
-        assert_int_equal(etcd_put_async(client, ETCD_STR("k"), ETCD_STR("v"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 40)), on_put_flag,
-                                        &f, NULL, NULL),
+        assert_int_equal(etcd_put_async(client, ETCD_STR("k"), ETCD_STR("v"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 40)),
+                                        on_put_flag, &f, NULL, NULL),
                          ETCD_OK);
         assert_true(etcd_client_timeout_ms(client) >= 0);
         assert_true(etcd_client_timeout_ms(client) <= 40);

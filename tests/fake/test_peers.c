@@ -1,5 +1,5 @@
-/* Endpoints that refuse, reset, hang or speak something else: the error says so. And how a client behaves towards several: back-off,
- * reconnecting, round robin, waiting for a connection. */
+/* Endpoints that refuse, reset, hang or speak something else: the error says so. And how a client behaves towards several:
+ * back-off, reconnecting, round robin, waiting for a connection. */
 #include "harness/fake_fixture.h"
 
 #include <nghttp2/nghttp2.h>
@@ -83,8 +83,9 @@ static void lost_in_a_black_hole(void **state)
 
 static void speaks_something_else(void **state)
 {
-    static const char http1[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", redis[] = "-ERR unknown command 'PRI'\r\n",
-                      ssh[] = "SSH-2.0-OpenSSH_9.2\r\n", alert[] = "\x15\x03\x01\x00\x02\x02\x16";
+    static const char http1[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+                      redis[] = "-ERR unknown command 'PRI'\r\n", ssh[] = "SSH-2.0-OpenSSH_9.2\r\n",
+                      alert[] = "\x15\x03\x01\x00\x02\x02\x16";
 
     (void)state;
     check_script(&(fake_script){.kind = FAKE_CONN_TEXT, .text = http1, .text_len = sizeof http1 - 1}, (etcd_client_options){0},
@@ -218,7 +219,8 @@ static void a_good_connection_resets_the_back_off(void **state)
     (void)state;
     for (int i = 0; i < 4; i++)
         fake_server_script(server, &(fake_script){.kind = FAKE_CONN_CLOSE});
-    client = fake_client_with(fake_server_endpoint(server), (etcd_client_options){.backoff_base_ms = 30, .backoff_max_ms = 10000});
+    client =
+        fake_client_with(fake_server_endpoint(server), (etcd_client_options){.backoff_base_ms = 30, .backoff_max_ms = 10000});
     assert_int_equal(fake_put.run(client, ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), &err), ETCD_OK);
     assert_int_equal(fake_server_conn_count(server), 5);
     fake_server_script(server, &(fake_script){.kind = FAKE_CONN_CLOSE});
@@ -238,8 +240,8 @@ static void calls_wait_for_a_connection(void **state)
     etcd_completion *completion;
 
     (void)state;
-    assert_int_equal(etcd_put_async(client, ETCD_STR("k"), ETCD_STR("v"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS)), NULL,
-                                    NULL, NULL, NULL),
+    assert_int_equal(etcd_put_async(client, ETCD_STR("k"), ETCD_STR("v"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS)),
+                                    NULL, NULL, NULL, NULL),
                      ETCD_OK);
     assert_int_equal(etcd_client_next_completion(client, 50, &completion, NULL), ETCD_ERR_TIMED_OUT);
     fake_server_listen(server, true);
@@ -264,8 +266,8 @@ static void start_cluster(cluster *c)
 {
     for (size_t i = 0; i < N_SERVERS; i++)
         c->servers[i] = fake_server_start(NULL);
-    snprintf(c->endpoints, sizeof c->endpoints, "%s,%s,%s", fake_server_endpoint(c->servers[0]), fake_server_endpoint(c->servers[1]),
-             fake_server_endpoint(c->servers[2]));
+    snprintf(c->endpoints, sizeof c->endpoints, "%s,%s,%s", fake_server_endpoint(c->servers[0]),
+             fake_server_endpoint(c->servers[1]), fake_server_endpoint(c->servers[2]));
 }
 
 static void stop_cluster(cluster *c)
@@ -363,7 +365,8 @@ static void the_others_serve_when_one_is_down(void **state)
 /* Endpoints of which no connection comes never keep a call waiting while another is connected. */
 static void bad_endpoints_do_not_delay(void **state)
 {
-    fake_server *server = fake_server_start(NULL), *silent = fake_server_start(NULL), *deaf = fake_server_start(&(fake_options){.deaf = true});
+    fake_server *server = fake_server_start(NULL), *silent = fake_server_start(NULL),
+                *deaf = fake_server_start(&(fake_options){.deaf = true});
     fake_blackhole hole;
     char endpoints[300];
     etcd_client *client;

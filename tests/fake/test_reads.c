@@ -1,5 +1,5 @@
-/* Reads are repeated while the failure may pass: at once on another peer, after a short wait on the same one; within the deadline, within
- * max_attempts, and not at all with no_retry. */
+/* Reads are repeated while the failure may pass: at once on another peer, after a short wait on the same one; within the
+ * deadline, within max_attempts, and not at all with no_retry. */
 #include "harness/fake_fixture.h"
 
 #include <nghttp2/nghttp2.h>
@@ -74,7 +74,8 @@ static int get_while(failing f, etcd_client_options options, const etcd_call_opt
     rc = fake_get.run(client, call, err);
     etcd_client_free(client);
     if (expect_seen > 0 && fake_server_count(server, FAKE_RANGE) != expect_seen)
-        fail_msg("code %d: seen %zu times instead of %zu: %s", f.code, fake_server_count(server, FAKE_RANGE), expect_seen, err->message);
+        fail_msg("code %d: seen %zu times instead of %zu: %s", f.code, fake_server_count(server, FAKE_RANGE), expect_seen,
+                 err->message);
     assert_int_equal(fake_server_violations(server), 0);
     assert_int_equal(err->flags & ETCD_ERROR_MAYBE_APPLIED, 0);
     fake_server_stop(server);
@@ -123,8 +124,8 @@ static void definite_failures_are_not_repeated(void **state)
         assert_int_equal(err.grpc_code, codes[i]);
     }
     assert_true(get_while((failing){.answer = fail_http, .code = 404, .n = 100}, (etcd_client_options){0}, NULL, 1, &err) < 0);
-    assert_true(get_while((failing){.answer = fail_reset, .code = NGHTTP2_INTERNAL_ERROR, .n = 100}, (etcd_client_options){0}, NULL, 1,
-                          &err) < 0);
+    assert_true(get_while((failing){.answer = fail_reset, .code = NGHTTP2_INTERNAL_ERROR, .n = 100}, (etcd_client_options){0},
+                          NULL, 1, &err) < 0);
 }
 
 static void no_retry_is_one_attempt(void **state)
@@ -147,15 +148,15 @@ static void attempts_are_bounded(void **state)
     etcd_error err;
 
     (void)state;
-    assert_int_equal(get_while((failing){.answer = fail_trailers_only, .code = 14, .n = 100}, (etcd_client_options){.max_attempts = 3},
-                               ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), 3, &err),
+    assert_int_equal(get_while((failing){.answer = fail_trailers_only, .code = 14, .n = 100},
+                               (etcd_client_options){.max_attempts = 3}, ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), 3, &err),
                      ETCD_ERR_UNAVAILABLE);
     fake_assert_contains(err.message, "try later");
     assert_int_equal(get_while((failing){.answer = fail_trailers_only, .code = 14, .n = 1000}, (etcd_client_options){0},
                                ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), 100, &err),
                      ETCD_ERR_UNAVAILABLE);
-    assert_int_equal(get_while((failing){.answer = fail_trailers_only, .code = 14, .n = 2}, (etcd_client_options){.max_attempts = 3},
-                               ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), 3, &err),
+    assert_int_equal(get_while((failing){.answer = fail_trailers_only, .code = 14, .n = 2},
+                               (etcd_client_options){.max_attempts = 3}, ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), 3, &err),
                      ETCD_OK);
 }
 
@@ -269,8 +270,9 @@ static void reads_survive_an_outage(void **state)
     fake_server_listen(server, false);
     fake_server_cut(server, FAKE_ALL, FAKE_CUT_FIN);
     assert_true(fake_server_wait_closed(server, 0, FAKE_WAIT_MS));
-    assert_int_equal(etcd_get_async(client, ETCD_STR("k"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS)), NULL, NULL, NULL, NULL),
-                     ETCD_OK);
+    assert_int_equal(
+        etcd_get_async(client, ETCD_STR("k"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS)), NULL, NULL, NULL, NULL),
+        ETCD_OK);
     for (int i = 0; i < 20; i++)
         assert_int_equal(etcd_client_process(client, 5, NULL), ETCD_OK);
     assert_int_equal(etcd_client_next_completion(client, 0, &completion, NULL), ETCD_ERR_TIMED_OUT);

@@ -20,7 +20,8 @@ etcd_client *fake_client_with(const char *endpoints, etcd_client_options options
 
 etcd_client *fake_client(const char *endpoints, bool manual)
 {
-    return fake_client_with(endpoints, (etcd_client_options){.manual = manual, .backoff_base_ms = 1, .backoff_max_ms = 1, .retry_wait_ms = 1});
+    return fake_client_with(
+        endpoints, (etcd_client_options){.manual = manual, .backoff_base_ms = 1, .backoff_max_ms = 1, .retry_wait_ms = 1});
 }
 
 int64_t fake_now_ms(void)

@@ -10,7 +10,8 @@
 /** Longer than anything that is expected to happen; a test that waits this long has failed. */
 #define FAKE_WAIT_MS 20000
 
-/** A client of the given endpoints that reconnects after a millisecond, in one of the modes; fails the test when it cannot be made. */
+/** A client of the given endpoints that reconnects after a millisecond, in one of the modes; fails the test when it cannot be
+ * made. */
 etcd_client *fake_client(const char *endpoints, bool manual);
 
 /** The same with options of the test's own; only `endpoints` is taken from the first argument. */

@@ -37,11 +37,11 @@ typedef struct fake_step {
     fake_step_kind kind;
     fake_header *headers; /* of HEADERS: copies */
     size_t n_headers;
-    uint8_t *data;        /* of DATA, RAW and, as the prefix, ENDLESS */
+    uint8_t *data; /* of DATA, RAW and, as the prefix, ENDLESS */
     size_t len, sent;
-    uint32_t number;      /* error code, gate, cut, flood, bytes */
+    uint32_t number; /* error code, gate, cut, flood, bytes */
     bool end_stream;
-    bool started, done;   /* of DATA: handed to nghttp2; wholly taken from it. Of GATE: counted; passed */
+    bool started, done; /* of DATA: handed to nghttp2; wholly taken from it. Of GATE: counted; passed */
 } fake_step;
 
 typedef struct fake_record {

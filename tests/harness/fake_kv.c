@@ -160,8 +160,12 @@ static entry *find_or_add(fake_store *store, etcd_bytes key)
 static etcd_kv kv_of(apply *a, const entry *e, bool keys_only)
 {
     char *key = scratch_alloc(a, e->key.len, 1), *value = scratch_alloc(a, e->value.len, 1);
-    etcd_kv kv = {.key = {key, e->key.len}, .value = {value, keys_only ? 0 : e->value.len}, .create_revision = e->create,
-                  .mod_revision = e->mod, .version = e->version, .lease = e->lease};
+    etcd_kv kv = {.key = {key, e->key.len},
+                  .value = {value, keys_only ? 0 : e->value.len},
+                  .create_revision = e->create,
+                  .mod_revision = e->mod,
+                  .version = e->version,
+                  .lease = e->lease};
 
     memcpy(key, e->key.data, e->key.len);
     memcpy(value, e->value.data, e->value.len);
@@ -170,8 +174,8 @@ static etcd_kv kv_of(apply *a, const entry *e, bool keys_only)
 
 static etcd_response_header header_of(const apply *a)
 {
-    etcd_response_header header = {.cluster_id = 0xfa4e, .member_id = 1, .revision = a->wrote ? a->revision : a->store->revision,
-                                   .raft_term = 2};
+    etcd_response_header header = {
+        .cluster_id = 0xfa4e, .member_id = 1, .revision = a->wrote ? a->revision : a->store->revision, .raft_term = 2};
 
     return header;
 }

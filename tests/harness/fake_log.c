@@ -131,8 +131,8 @@ size_t fake_server_count_payload(fake_server *server, const char *method, const 
     for (size_t i = 0; i < server->n_records; i++) {
         const fake_record *record = server->records[i];
 
-        n += counts(record, method) && record->seen.payload_len == len &&
-             (len == 0 || memcmp(record->payload, payload, len) == 0);
+        n +=
+            counts(record, method) && record->seen.payload_len == len && (len == 0 || memcmp(record->payload, payload, len) == 0);
     }
     fake__unlock(server);
     return n;

@@ -10,8 +10,8 @@ enum { FRAME_MAX = 16384, FLOOD_CHUNK = 32 * 1024 };
 void fake__raw_frame(fake_bytes *out, uint8_t type, uint8_t flags, int32_t stream_id, const void *payload, size_t len)
 {
     uint32_t id = (uint32_t)stream_id;
-    const uint8_t head[9] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, type, flags,
-                             (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+    const uint8_t head[9] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len,       type,       flags,
+                             (uint8_t)(id >> 24),  (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
 
     fake__bytes_append(out, head, sizeof head);
     if (len > 0)
@@ -79,8 +79,7 @@ void fake__raw_giant_headers(fake_bytes *out, int32_t stream_id, size_t bytes, b
         append_literal(&block, number, 1000);
     for (size_t at = 0; at < block.len;) {
         size_t part = block.len - at < FRAME_MAX ? block.len - at : FRAME_MAX;
-        int flags = (at + part == block.len ? NGHTTP2_FLAG_END_HEADERS : 0) |
-                    (at == 0 && trailers ? NGHTTP2_FLAG_END_STREAM : 0);
+        int flags = (at + part == block.len ? NGHTTP2_FLAG_END_HEADERS : 0) | (at == 0 && trailers ? NGHTTP2_FLAG_END_STREAM : 0);
         fake__raw_frame(out, at == 0 ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION, (uint8_t)flags, stream_id, block.data + at, part);
         at += part;
     }

@@ -1,9 +1,9 @@
 /* A scripted gRPC server in the test process: it answers as a test tells it to, or breaks the rules as a test tells it to, and
  * remembers what it saw.
  *
- * The server runs on a thread of its own over plain sockets on the loopback (port 0) or a unix socket, with one nghttp2 server session
- * per connection. Everything it allocates comes from the C library's malloc, never through the library under test, so allocation
- * counts and failing allocators of a test do not touch it.
+ * The server runs on a thread of its own over plain sockets on the loopback (port 0) or a unix socket, with one nghttp2 server
+ * session per connection. Everything it allocates comes from the C library's malloc, never through the library under test, so
+ * allocation counts and failing allocators of a test do not touch it.
  *
  * Order of a test: fake_server_start(), fake_server_handle() and fake_server_script(), client calls, assertions on the log,
  * client freed, fake_server_stop(). All functions below may be called from any thread. Handlers run on the server's thread.
@@ -55,11 +55,11 @@ typedef enum fake_flood {
     FAKE_FLOOD_SETTINGS,      /* SETTINGS that want an answer */
     FAKE_FLOOD_WINDOW_UPDATE, /* of the connection, by 1 */
     FAKE_FLOOD_PRIORITY,
-    FAKE_FLOOD_UNKNOWN,       /* frames of a type that nobody knows */
-    FAKE_FLOOD_EMPTY_DATA,    /* DATA of no bytes on the request's stream; needs fake_reply_headers() before */
-    FAKE_FLOOD_DATA,          /* DATA beyond every window; needs fake_reply_headers() before */
-    FAKE_FLOOD_CONTINUATION,  /* a header block that never ends, on the request's stream */
-    FAKE_FLOOD_INFORMATIONAL  /* HEADERS with :status 100 on the request's stream */
+    FAKE_FLOOD_UNKNOWN,      /* frames of a type that nobody knows */
+    FAKE_FLOOD_EMPTY_DATA,   /* DATA of no bytes on the request's stream; needs fake_reply_headers() before */
+    FAKE_FLOOD_DATA,         /* DATA beyond every window; needs fake_reply_headers() before */
+    FAKE_FLOOD_CONTINUATION, /* a header block that never ends, on the request's stream */
+    FAKE_FLOOD_INFORMATIONAL /* HEADERS with :status 100 on the request's stream */
 } fake_flood;
 
 typedef struct fake_setting {
@@ -72,16 +72,16 @@ typedef struct fake_script {
     fake_conn_kind kind;
     const char *text; /* of FAKE_CONN_TEXT; must outlive the server */
     size_t text_len;
-    bool text_keep_open;       /* no FIN after the text */
-    fake_cut cut;              /* ends the connection when exactly cut_at bytes were read or written; nothing is written after it */
+    bool text_keep_open; /* no FIN after the text */
+    fake_cut cut;        /* ends the connection when exactly cut_at bytes were read or written; nothing is written after it */
     fake_cut_side cut_side;
     uint64_t cut_at;
-    fake_setting settings[4];  /* in the first SETTINGS frame */
+    fake_setting settings[4]; /* in the first SETTINGS frame */
     size_t n_settings;
-    bool no_settings;          /* the SETTINGS frame that opens the connection is not sent */
-    bool never_read;           /* nothing is read: the client's writes fill the socket buffers */
-    bool drip;                 /* every millisecond one byte is written */
-    fake_flood flood;          /* from the start, behind the SETTINGS */
+    bool no_settings; /* the SETTINGS frame that opens the connection is not sent */
+    bool never_read;  /* nothing is read: the client's writes fill the socket buffers */
+    bool drip;        /* every millisecond one byte is written */
+    fake_flood flood; /* from the start, behind the SETTINGS */
 } fake_script;
 
 /* ------------------------------------------------------------------------------------------------------------------------
@@ -137,15 +137,15 @@ typedef struct fake_request {
     const char *method;     /* :path */
     const uint8_t *payload; /* the message, without gRPC's prefix */
     size_t payload_len;
-    const void *message;    /* decoded: an etcd__pb_..._request of wire/messages.h; NULL for an unknown method or malformed bytes */
-    size_t number;          /* index in the log */
-    int conn;               /* index of the connection */
+    const void *message; /* decoded: an etcd__pb_..._request of wire/messages.h; NULL for an unknown method or malformed bytes */
+    size_t number;       /* index in the log */
+    int conn;            /* index of the connection */
     int32_t stream_id;
-    bool complete;          /* END_STREAM was seen; false only in handlers set with `early` */
+    bool complete; /* END_STREAM was seen; false only in handlers set with `early` */
 } fake_request;
 
-/** Answers a request by queueing steps with fake_reply_*(). Steps are done in their order, each one wholly handed to the socket's output
- *  before the next. A handler that queues nothing never answers. Runs on the server's thread; must not block. */
+/** Answers a request by queueing steps with fake_reply_*(). Steps are done in their order, each one wholly handed to the socket's
+ * output before the next. A handler that queues nothing never answers. Runs on the server's thread; must not block. */
 typedef void fake_handler(fake_request *request, void *arg);
 
 /** Sets the handler of a method; NULL method: of all that have none; NULL handler: back to the default (fake_kv_handler). */
@@ -237,12 +237,12 @@ typedef struct fake_seen {
     size_t n_headers;
     int conn;
     int32_t stream_id;
-    int64_t at_ns;        /* CLOCK_MONOTONIC when it was complete, else when its headers had arrived */
-    bool complete;        /* headers, body and END_STREAM arrived */
-    bool handled;         /* a handler was called with it complete */
-    bool client_reset;    /* the client sent RST_STREAM */
+    int64_t at_ns;     /* CLOCK_MONOTONIC when it was complete, else when its headers had arrived */
+    bool complete;     /* headers, body and END_STREAM arrived */
+    bool handled;      /* a handler was called with it complete */
+    bool client_reset; /* the client sent RST_STREAM */
     uint32_t reset_code;
-    bool closed;          /* the stream or its connection is closed */
+    bool closed; /* the stream or its connection is closed */
 } fake_seen;
 
 /** A connection as it was seen. */
@@ -255,11 +255,11 @@ typedef struct fake_conn_log {
     uint32_t resets;
     uint32_t goaways;
     uint32_t goaway_code;
-    uint32_t violations;            /* frames of the client that HTTP/2 forbids */
-    bool preface;                   /* the client's preface and SETTINGS arrived */
-    bool cut;                       /* we ended it, as told */
-    bool peer_closed;               /* the client ended it: end of file or reset */
-    bool peer_reset;                /* it was a reset */
+    uint32_t violations; /* frames of the client that HTTP/2 forbids */
+    bool preface;        /* the client's preface and SETTINGS arrived */
+    bool cut;            /* we ended it, as told */
+    bool peer_closed;    /* the client ended it: end of file or reset */
+    bool peer_reset;     /* it was a reset */
 } fake_conn_log;
 
 /** Complete requests so far; of one method, or all (NULL). */
@@ -279,8 +279,9 @@ fake_conn_log fake_server_conn(fake_server *server, int conn);
 /** Sum of fake_conn_log.violations. */
 size_t fake_server_violations(fake_server *server);
 
-/** Wait until there were n complete requests of a method (NULL: any), n connections, n closed connections, or until `predicate` is true;
- *  false when it did not come to that within timeout_ms. The predicate may call the functions of this header that do not wait. */
+/** Wait until there were n complete requests of a method (NULL: any), n connections, n closed connections, or until `predicate`
+ * is true; false when it did not come to that within timeout_ms. The predicate may call the functions of this header that do not
+ * wait. */
 bool fake_server_wait_requests(fake_server *server, const char *method, size_t n, int timeout_ms);
 bool fake_server_wait_conns(fake_server *server, size_t n, int timeout_ms);
 bool fake_server_wait_closed(fake_server *server, size_t n, int timeout_ms);
