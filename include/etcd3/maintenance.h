@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 enum etcd_alarm_type {
-    ETCD_ALARM_NONE = 0,    /**< in a request: of any kind */
+    ETCD_ALARM_NONE = 0,    /**< in a request, with member 0: all */
     ETCD_ALARM_NOSPACE = 1, /**< the quota is used up: puts fail with ETCD_ERR_NO_SPACE */
     ETCD_ALARM_CORRUPT = 2  /**< the members' data differ: calls fail with ETCD_ERR_CORRUPT */
 };
@@ -33,7 +33,7 @@ typedef struct etcd_alarm_member {
 } etcd_alarm_member;
 
 typedef struct etcd_alarm_response {
-    etcd_response_header header; /**< all zero after etcd_alarm_disarm() of more than one */
+    etcd_response_header header; /**< all zero after etcd_alarm_disarm() of all */
     const etcd_alarm_member *alarms;
     size_t n_alarms;
 } etcd_alarm_response;
@@ -102,11 +102,12 @@ ETCD_EXPORT int etcd_alarm_list(etcd_client *client, const etcd_call_options *ca
 ETCD_EXPORT int etcd_alarm_list_async(etcd_client *client, const etcd_call_options *call, etcd_alarm_list_fn done, void *arg,
                                       etcd_call_id *id, etcd_error *err);
 
-/** Takes alarms back. `member_id` 0: of all members; `alarm`, of etcd_alarm_type, ETCD_ALARM_NONE: of all kinds; if
- *  either is so the alarms are listed first and each that fits is disarmed, within one deadline. The response has
- *  the alarms that were disarmed: none is a success.
+/** Takes an alarm back: that of a member and of a kind, of etcd_alarm_type, or with `member_id` 0 and
+ *  ETCD_ALARM_NONE all of them, which is one call that lists the alarms and then disarms one after the other. The
+ *  response has those that were disarmed: none is a success.
  *
- *  Each is sent at most once. With ETCD_ERROR_MAYBE_APPLIED in the error some may be disarmed. Since 0.1. */
+ *  Sent at most once. With ETCD_ERROR_MAYBE_APPLIED in the error some may be disarmed. ETCD_ERR_ARGUMENT for a
+ *  member without a kind or a kind without a member. Since 0.1. */
 ETCD_EXPORT int etcd_alarm_disarm(etcd_client *client, uint64_t member_id, int32_t alarm, const etcd_call_options *call,
                                   etcd_alarm_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_alarm_disarm_async(etcd_client *client, uint64_t member_id, int32_t alarm, const etcd_call_options *call,
@@ -153,9 +154,9 @@ ETCD_EXPORT int etcd_move_leader_async(etcd_client *client, uint64_t member_id, 
  *  etcd_downgrade_action; `version` may be NULL for ETCD_DOWNGRADE_CANCEL.
  *
  *  ETCD_ERR_ARGUMENT for another action; ETCD_ERR_WRONG_DOWNGRADE_VERSION_FORMAT,
- *  ETCD_ERR_INVALID_DOWNGRADE_TARGET_VERSION, ETCD_ERR_DOWNGRADE_IN_PROCESS, ETCD_ERR_NO_INFLIGHT_DOWNGRADE. Sent at
- *  most once but for ETCD_DOWNGRADE_VALIDATE. Servers 3.5 and later; older ones answer ETCD_ERR_UNIMPLEMENTED.
- *  Since 0.1. */
+ *  ETCD_ERR_INVALID_DOWNGRADE_TARGET_VERSION, ETCD_ERR_DOWNGRADE_IN_PROCESS, ETCD_ERR_NO_INFLIGHT_DOWNGRADE from
+ *  servers 3.5. Sent at most once but for ETCD_DOWNGRADE_VALIDATE. Servers 3.5 and later; older ones answer
+ *  ETCD_ERR_UNIMPLEMENTED. Since 0.1. */
 ETCD_EXPORT int etcd_downgrade(etcd_client *client, int32_t action, const char *version, const etcd_call_options *call,
                                etcd_downgrade_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_downgrade_async(etcd_client *client, int32_t action, const char *version, const etcd_call_options *call,

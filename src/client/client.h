@@ -44,6 +44,10 @@ typedef struct etcd__user_call {
     /* the switch's lock */
     etcd_cancel *cancel;
     etcd__list switch_node;
+    /* several round trips: the driver until it has ended */
+    bool went_on;            /* the first is over */
+    uint8_t *next_request;   /* in place of `request` */
+    void *result;            /* of etcd__unary.next */
     /* queue form */
     struct etcd__completion *completion; /* reserved, so that the end cannot get lost */
     /* blocking form */

@@ -55,13 +55,17 @@ static void remember_endpoint(etcd__user_call *call)
     call->endpoint[len] = '\0';
 }
 
+static bool goes_on(etcd__user_call *call);
+
 static void on_done(etcd__call *channel_call)
 {
     etcd__user_call *call = ETCD__CONTAINER_OF(channel_call, etcd__user_call, call);
     etcd_client *client = call->client;
 
-    call->has_ended = true;
     remember_endpoint(call);
+    if (goes_on(call))
+        return;
+    call->has_ended = true;
     etcd__metrics_count(&client->io.metrics, channel_call, duration_of(call));
     if (client->call_fn != NULL)
         tell_hook(call);
@@ -78,6 +82,8 @@ void etcd__user_call_free(etcd__user_call *call)
         etcd__wipe(call->request, call->call.body_len);
     etcd__free(call->call.error);
     etcd__free(call->call.response);
+    etcd__free(call->next_request);
+    etcd_response_free(call->result);
     etcd__free(call);
 }
 
@@ -243,9 +249,11 @@ static int decode(etcd__user_call *call, void **out, etcd_error *err)
 static int error_of(const etcd__user_call *call, etcd_error *err)
 {
     if (call->call.error == NULL)
-        return etcd__error_set(err, call->call.code, "%s", etcd_error_text(call->call.code));
-    if (err != NULL)
+        etcd__error_set(err, call->call.code, "%s", etcd_error_text(call->call.code));
+    else if (err != NULL)
         *err = *call->call.error;
+    if (call->went_on && err != NULL)
+        err->flags |= ETCD_ERROR_MAYBE_APPLIED; /* in part */
     return call->call.code;
 }
 
@@ -253,7 +261,65 @@ static int error_of(const etcd__user_call *call, etcd_error *err)
 static int result_of(etcd__user_call *call, void **response, etcd_error *err)
 {
     *response = NULL;
-    return call->call.code == ETCD_OK ? decode(call, response, err) : error_of(call, err);
+    if (call->call.code != ETCD_OK)
+        return error_of(call, err);
+    if (call->unary->next == NULL)
+        return decode(call, response, err);
+    *response = call->result;
+    call->result = NULL;
+    return ETCD_OK;
+}
+
+/* Makes `request` the one that is sent next. */
+static int encode_next(etcd__user_call *call, const void *request, etcd_error *err)
+{
+    const etcd__pb_message *type = call->call.method->request;
+    size_t size = etcd__pb_encoded_size(type, request);
+    uint8_t *body = etcd__malloc(ETCD__GRPC_PREFIX + size);
+
+    if (body == NULL)
+        return etcd__error_no_memory(err);
+    etcd__grpc_prefix_write(body, (uint32_t)size);
+    etcd__pb_encode(type, request, body + ETCD__GRPC_PREFIX, size);
+    etcd__free(call->next_request);
+    call->next_request = body;
+    call->call.body = body;
+    call->call.body_len = ETCD__GRPC_PREFIX + size;
+    return ETCD_OK;
+}
+
+/* Ends a call though its last round trip succeeded. */
+static void fail(etcd__user_call *call, const etcd_error *err)
+{
+    call->call.code = err->code;
+    call->call.error = etcd__malloc(sizeof *err);
+    if (call->call.error != NULL)
+        *call->call.error = *err;
+}
+
+/* Starts the next round trip of a call that has several. Returns false when there is none. */
+static bool goes_on(etcd__user_call *call)
+{
+    const void *request = NULL;
+    void *response;
+    etcd_error err;
+    int rc;
+
+    if (call->unary->next == NULL || call->call.code != ETCD_OK)
+        return false;
+    rc = decode(call, &response, &err);
+    if (rc == ETCD_OK)
+        rc = call->unary->next(&call->result, response, &request, &err);
+    if (rc == ETCD_OK && request != NULL)
+        rc = encode_next(call, request, &err);
+    if (rc < 0)
+        fail(call, &err);
+    if (rc < 0 || request == NULL)
+        return false;
+    call->went_on = true;
+    call->call.read_only = call->call.method->read_only;
+    etcd__channel_start(call->client->io.channel, &call->call);
+    return true;
 }
 
 void etcd__user_call_deliver(etcd__user_call *call)

@@ -20,6 +20,10 @@ typedef struct etcd__unary {
     /* Optional: turns the decoded response into what the user gets, within the same response. NULL when out of
      * memory. */
     void *(*wrap)(void *response);
+    /* Optional, for a call of several round trips. Takes over a decoded response, works it into `*result` (NULL at
+     * first), which is the user's in the end, and stores the next request of the same method in `*request`; NULL: that
+     * was the last. `read_only` holds for the first request. The driver only. */
+    int (*next)(void **result, void *response, const void **request, etcd_error *err);
 } etcd__unary;
 
 /** Blocking call. `request` is a struct of the method's request type; `out` may be NULL, and is NULL after a

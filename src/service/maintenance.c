@@ -1,9 +1,11 @@
 /* Care of the cluster. See <etcd3/maintenance.h>; the contract, section 1.12. */
 #include <etcd3/maintenance.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "service/request.h"
 #include "service/sink.h"
+#include "wire/response.h"
 
 ETCD__DELIVER(alarm_list)
 ETCD__UNARY(alarm_disarm, ALARM, ALARM_DISARM)
@@ -43,11 +45,79 @@ int etcd_alarm_list_async(etcd_client *client, const etcd_call_options *call, et
     return alarm_list(client, call, ETCD__SINK_DONE(done, arg, id), err);
 }
 
+/* Disarming all is one call of several round trips: it lists the alarms, then disarms one after the other. Its response is made
+ * in the memory of the list. */
+struct disarming {
+    etcd_alarm_response result; /* first: what the user gets; without header, as the Go client's */
+    etcd_alarm_member *disarmed;
+    const etcd_alarm_member *listed;
+    size_t n_listed, n_done;
+    etcd__alarm_request request;
+};
+
+static int begin_disarming(void **result, etcd_alarm_response *list, etcd_error *err)
+{
+    struct disarming *all = etcd__response_wrap(list, sizeof *all);
+    etcd_alarm_member *room = etcd__arena_calloc(etcd__response_arena(list), list->n_alarms + 1, sizeof *room);
+
+    if (all == NULL || room == NULL) {
+        etcd_response_free(list);
+        return etcd__error_no_memory(err);
+    }
+    all->result.alarms = all->disarmed = room;
+    all->listed = list->alarms;
+    all->n_listed = list->n_alarms;
+    *result = all;
+    return ETCD_OK;
+}
+
+/* The answer for the alarm that was asked for last: it names that alarm unless it was gone before. */
+static void note_disarmed(struct disarming *all, etcd_alarm_response *response)
+{
+    if (response->n_alarms > 0)
+        all->disarmed[all->result.n_alarms++] = all->listed[all->n_done];
+    all->n_done++;
+    etcd_response_free(response);
+}
+
+static int next_to_disarm(void **result, void *response, const void **request, etcd_error *err)
+{
+    struct disarming *all = *result;
+    int rc = ETCD_OK;
+
+    if (all != NULL)
+        note_disarmed(all, response);
+    else
+        rc = begin_disarming(result, response, err);
+    all = *result;
+    if (rc < 0 || all->n_done == all->n_listed)
+        return rc;
+    all->request = (etcd__alarm_request){.action = ETCD_ALARM_DEACTIVATE,
+                                         .member_id = all->listed[all->n_done].member_id,
+                                         .alarm = all->listed[all->n_done].alarm};
+    *request = &all->request;
+    return ETCD_OK;
+}
+
+static const etcd__unary unary_alarm_disarm_all = {.rpc = ETCD__RPC_ALARM,
+                                                   .read_only = true,
+                                                   .call_type = ETCD_CALL_ALARM_DISARM,
+                                                   .deliver = deliver_alarm_disarm,
+                                                   .next = next_to_disarm};
+
+/* GO-DIFF: the Go client sends a member without a kind, or a kind without a member, and the server disarms nothing. */
 static int alarm_disarm(etcd_client *client, uint64_t member_id, int32_t alarm, const etcd_call_options *call, etcd__sink sink,
                         etcd_error *err)
 {
+    static const etcd__alarm_request list = {.action = ETCD_ALARM_GET};
     const etcd__alarm_request request = {.action = ETCD_ALARM_DEACTIVATE, .member_id = member_id, .alarm = alarm};
 
+    if ((member_id == 0) != (alarm == ETCD_ALARM_NONE))
+        return etcd__error_set(
+            err, ETCD_ERR_ARGUMENT,
+            "member_id 0 and ETCD_ALARM_NONE go together, for all alarms: give a member and a kind, or neither");
+    if (member_id == 0)
+        return etcd__sink_call(client, &unary_alarm_disarm_all, &list, call, sink, err);
     return etcd__sink_call(client, &unary_alarm_disarm, &request, call, sink, err);
 }
 
