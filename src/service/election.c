@@ -37,7 +37,7 @@ int etcd_campaign_async(etcd_client *client, const char *name, size_t name_len, 
 /* The server would take a missing leader key for one that is empty. */
 static int check_leader(const etcd_leader_key *leader, etcd_error *err)
 {
-    return leader ? ETCD_OK : etcd__error_set(err, ETCD_ERR_ARGUMENT, "leader is NULL");
+    return leader ? ETCD_OK : etcd__error_set(err, ETCD_ERR_ARGUMENT, "leader_key is NULL");
 }
 
 static int proclaim(etcd_client *client, const etcd_leader_key *leader_key, const char *value, size_t value_len,
