@@ -1,8 +1,8 @@
 /* TLS: how a client proves who it is and checks who answers. Used for `https://` and `unixs://` endpoints, and for endpoints
  * without a scheme and `unix:` ones when these options are given; `http://` endpoints never use TLS.
  *
- * TLS 1.2 or later, ALPN "h2" required, certificates and host names verified. Files are read again for every new connection, so
- * certificates can be rotated without a restart.
+ * TLS 1.2 or later, ALPN "h2" required, certificates and host names verified. Before a new connection, files that have changed are
+ * read again, so certificates can be rotated without a restart.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ETCD3_TLS_H

@@ -37,7 +37,7 @@ typedef struct etcd_bytes {
     size_t len;
 } etcd_bytes;
 
-/** What every etcd response starts with (etcdserverpb.ResponseHeader). */
+/** What every response of the etcd API starts with (etcdserverpb.ResponseHeader); only the health check's has none. */
 typedef struct etcd_response_header {
     uint64_t cluster_id;
     uint64_t member_id; /**< the member that answered */
@@ -60,8 +60,9 @@ typedef struct etcd_kv {
  *  `out` argument or passed to a callback is. Any thread; also after the client is freed. Since 0.1. */
 ETCD_EXPORT void etcd_response_free(void *response);
 
-/** Memory functions for all that the library allocates, also within nghttp2 and libuv. They must be safe from any
- *  thread and behave like malloc, calloc, realloc and free of the C library. `arg` is handed to each of them. */
+/** Memory functions for all that the library allocates, also within nghttp2, libuv and c-ares (OpenSSL and libyaml keep
+ *  their own). They must be safe from any thread and behave like malloc, calloc, realloc and free of the C library. `arg`
+ *  is handed to each of them. */
 typedef struct etcd_allocator {
     void *(*malloc_fn)(size_t size, void *arg);
     void *(*calloc_fn)(size_t count, size_t size, void *arg);
