@@ -210,24 +210,30 @@ static int explain_key(etcd__pem pem, bool asked, etcd_error *err)
     return fault_openssl(&pem, err, "there is no private key in it that can be used");
 }
 
-/* Notes that OpenSSL asked for a password at all. */
+/* Notes that OpenSSL asked for a password at all. It asks again for each format that it tries. */
 struct asking {
     pem_password_cb *password;
     void *arg;
     bool asked;
+    bool refused;
 };
 
 static int on_password(char *buffer, int size, int writing, void *arg)
 {
     struct asking *asking = arg;
+    int len;
 
     asking->asked = true;
-    return asking->password(buffer, size, writing, asking->arg);
+    if (asking->refused)
+        return -1;
+    len = asking->password(buffer, size, writing, asking->arg);
+    asking->refused = len < 0;
+    return len;
 }
 
 int etcd__pem_load_key(SSL_CTX *ctx, etcd__pem pem, pem_password_cb *password, void *arg, etcd_error *err)
 {
-    struct asking asking = {password, arg, false};
+    struct asking asking = {.password = password, .arg = arg};
     struct text text;
     EVP_PKEY *key;
     int rc;

@@ -1,8 +1,8 @@
 /* See tls.h. What a client's connections share: the options, the OpenSSL context that was made of them, and sessions to continue.
  *
  * Reading the files again for every new connection costs a few hundred microseconds, with the system's authorities several
- * milliseconds, so the context is kept for as long as what stat() says of all the files stays the same: device, inode, size,
- * times of the last change of content and of status. A file that changed within the last seconds is not trusted to have kept still: two
+ * milliseconds, so the context is kept for as long as what stat() says of all the files stays the same: device, inode, size, times
+ * of the last change of content and of status. A file that changed within the last seconds is not trusted to have kept still: two
  * changes within one tick of the file system's clock look like one.
  *
  * Continuing a session skips the verification, so sessions are forgotten with the context that verified them (P12). */
@@ -26,7 +26,7 @@
 #define CIPHERS_OF_TLS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
 
 #define MAX_SESSIONS 32
-#define SETTLE_SECONDS 3 /* how long a file must have kept still to be believed */
+#define SETTLE_SECONDS 3
 
 struct remembered {
     char *server;
@@ -46,6 +46,7 @@ struct etcd__tls {
     struct signature signature; /* of `ctx` */
     struct remembered sessions[MAX_SESSIONS];
     size_t n_sessions;
+    time_t settle; /* seconds for which a file must have kept still to be believed */
 };
 
 #define N_STRINGS 9
@@ -74,7 +75,7 @@ static void mix_number(uint64_t *hash, int64_t number)
     mix(hash, &number, sizeof number);
 }
 
-static uint64_t look_at(const char *path, time_t now, bool *settled)
+static uint64_t look_at(const char *path, time_t since, bool *settled)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     struct stat st;
@@ -89,15 +90,15 @@ static uint64_t look_at(const char *path, time_t now, bool *settled)
     mix_number(&hash, (int64_t)st.st_mtim.tv_nsec);
     mix_number(&hash, (int64_t)st.st_ctim.tv_sec);
     mix_number(&hash, (int64_t)st.st_ctim.tv_nsec);
-    if (st.st_ctim.tv_sec > now - SETTLE_SECONDS)
+    if (st.st_ctim.tv_sec > since)
         *settled = false;
     return hash;
 }
 
 /* The order in which a directory lists its files does not matter: their hashes are added up. */
-static uint64_t look_into(const char *path, time_t now, bool *settled)
+static uint64_t look_into(const char *path, time_t since, bool *settled)
 {
-    uint64_t sum = look_at(path, now, settled);
+    uint64_t sum = look_at(path, since, settled);
     DIR *directory = opendir(path);
     const struct dirent *entry;
 
@@ -109,7 +110,7 @@ static uint64_t look_into(const char *path, time_t now, bool *settled)
         if (entry->d_name[0] == '.')
             continue;
         (void)snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        sum += look_at(name, now, settled);
+        sum += look_at(name, since, settled);
     }
     (void)closedir(directory);
     return sum;
@@ -128,23 +129,24 @@ static const char *system_path(const char *variable, const char *built_in)
     return path ? path : built_in;
 }
 
-static struct signature look_at_files(const etcd_tls_options *o)
+static struct signature look_at_files(const etcd__tls *tls)
 {
+    const etcd_tls_options *o = &tls->options;
     const char *const files[] = {o->ca_file, o->cert_file, o->key_file, o->crl_file};
     struct signature signature = {0, true};
-    time_t now = time(NULL);
+    time_t since = time(NULL) - tls->settle;
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         if (files[i] != NULL)
-            signature.hash = signature.hash * 31 + look_at(files[i], now, &signature.settled);
+            signature.hash = signature.hash * 31 + look_at(files[i], since, &signature.settled);
     if (o->ca_dir != NULL)
-        signature.hash = signature.hash * 31 + look_into(o->ca_dir, now, &signature.settled);
+        signature.hash = signature.hash * 31 + look_into(o->ca_dir, since, &signature.settled);
     if (uses_system_authorities(o)) {
         const char *file = system_path(X509_get_default_cert_file_env(), X509_get_default_cert_file());
         const char *directory = system_path(X509_get_default_cert_dir_env(), X509_get_default_cert_dir());
 
-        signature.hash = signature.hash * 31 + look_at(file, now, &signature.settled);
-        signature.hash = signature.hash * 31 + look_at(directory, now, &signature.settled);
+        signature.hash = signature.hash * 31 + look_at(file, since, &signature.settled);
+        signature.hash = signature.hash * 31 + look_at(directory, since, &signature.settled);
     }
     return signature;
 }
@@ -302,7 +304,7 @@ static int make_context(const etcd__tls *tls, SSL_CTX **out, etcd_error *err)
 
 int etcd__tls_context(etcd__tls *tls, SSL_CTX **out, etcd_error *err)
 {
-    struct signature now = look_at_files(&tls->options); /* before reading: a change in between is noticed next time */
+    struct signature now = look_at_files(tls); /* before reading: a change in between is noticed next time */
     int rc;
 
     *out = NULL;
@@ -326,6 +328,12 @@ int etcd__tls_context(etcd__tls *tls, SSL_CTX **out, etcd_error *err)
 const etcd_tls_options *etcd__tls_options(const etcd__tls *tls)
 {
     return &tls->options;
+}
+
+void etcd__tls_trust_files_at_once(etcd__tls *tls)
+{
+    tls->settle = 0;
+    tls->signature = look_at_files(tls);
 }
 
 BIO_METHOD *etcd__tls_bio_method(const etcd__tls *tls)
@@ -387,6 +395,7 @@ int etcd__tls_new(const etcd_tls_options *options, etcd__tls **out, etcd_error *
     tls = etcd__calloc(1, sizeof *tls);
     if (tls == NULL)
         return etcd__error_no_memory(err);
+    tls->settle = SETTLE_SECONDS;
     tls->options.key_password_fn = options->key_password_fn;
     tls->options.key_password_arg = options->key_password_arg;
     tls->options.insecure_skip_verify = options->insecure_skip_verify;

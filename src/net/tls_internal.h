@@ -13,6 +13,9 @@ int etcd__tls_context(etcd__tls *tls, SSL_CTX **out, etcd_error *err);
 
 const etcd_tls_options *etcd__tls_options(const etcd__tls *tls);
 
+/** For tests: files are believed to have kept still at once, not after some seconds. */
+void etcd__tls_trust_files_at_once(etcd__tls *tls);
+
 /** The means by which OpenSSL takes and gives bytes; made in tls_session.c, one per client. */
 BIO_METHOD *etcd__tls_bio_method(const etcd__tls *tls);
 BIO_METHOD *etcd__tls_new_bio_method(void);

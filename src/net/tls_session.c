@@ -149,11 +149,22 @@ static const char *handshake_words(unsigned long code)
     }
 }
 
+/* Go's servers call a certificate that was not given a bad one. */
+static const char *alert_words(const etcd__tls_session *session)
+{
+    const etcd_tls_options *options = etcd__tls_options(session->tls);
+    bool has_certificate = options->cert_file != NULL || options->cert_pem != NULL;
+
+    if (session->alert == SSL_AD_BAD_CERTIFICATE && !has_certificate)
+        return etcd__tls_alert_text(SSL_AD_CERTIFICATE_REQUIRED);
+    return etcd__tls_alert_text(session->alert);
+}
+
 /* Why OpenSSL failed, as far as it is known: memory, our verification, the peer's alert, what arrived. */
 static int explain(etcd__tls_session *session, const char *doing, etcd_error *err)
 {
     unsigned long code = ERR_peek_error();
-    const char *words = handshake_words(code), *alert = etcd__tls_alert_text(session->alert);
+    const char *words = handshake_words(code), *alert = alert_words(session);
     const char *reason = ERR_reason_error_string(code);
     bool no_memory = session->no_memory || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
 
@@ -268,6 +279,8 @@ void etcd__tls_session_free(etcd__tls_session *session)
 {
     if (session == NULL)
         return;
+    if (session->established) /* else OpenSSL never continues the session of a connection that broke: when it is of use */
+        SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(session->ssl);
     etcd__buf_free(&session->out);
     etcd__free(session);
