@@ -47,8 +47,8 @@ typedef struct etcd__grpc_request {
     size_t path_len;
     const char *authority; /* of the endpoint */
     size_t authority_len;
-    const char *scheme;              /* "http" or "https" */
-    const char *user_agent;          /* NULL for none */
+    const char *scheme;     /* "http" or "https" */
+    const char *user_agent; /* NULL for none */
 
     int64_t timeout_ns;              /* time left, for grpc-timeout; negative for none */
     const etcd__h2_header *metadata; /* names in lower case; values of "-bin" names in base64 already */

@@ -48,9 +48,9 @@ typedef struct etcd__hpack {
     size_t table_used; /* as RFC 7541 4.1 counts them */
     size_t n_inserted;
     etcd__hpack_last last[ETCD__HPACK_LAST]; /* of each field of the last plan: the next call mostly has the same */
-    size_t plans;                   /* prepared and neither encoded nor dropped */
-    size_t missed;                  /* fields that found the dictionary full, since it was last emptied */
-    bool resize;                    /* the next block starts with size updates */
+    size_t plans;                            /* prepared and neither encoded nor dropped */
+    size_t missed;                           /* fields that found the dictionary full, since it was last emptied */
+    bool resize;                             /* the next block starts with size updates */
 } etcd__hpack;
 
 /** An empty encoder for a table of RFC 7541's initial 4,096 bytes. */

@@ -48,8 +48,13 @@ struct etcd__h2 {
     size_t block_bytes;   /* the same on the wire */
     size_t continuations; /* frames of it behind the first */
     size_t idle_frames;   /* see max_control_frames */
-    size_t idle_bytes;    /* all bytes received since idle_frames was 0 */
-    size_t unreturned;    /* received bytes that the connection's window has not been given back yet */
+    size_t frames_in_slice;
+    bool useful_in_slice;
+    uint8_t scan_header[9]; /* of the frame at the end of the last slice, if it was cut there */
+    size_t scan_len;
+    size_t scan_skip;  /* bytes of payload until the next frame */
+    size_t idle_bytes; /* all bytes received since idle_frames was 0 */
+    size_t unreturned; /* received bytes that the connection's window has not been given back yet */
 
     /* Sending. */
     etcd__buf early;          /* output that had to be made while receiving */
@@ -92,24 +97,24 @@ int etcd__h2_failed(const etcd__h2 *h2, etcd_error *err);
 /** Turns a negative result of nghttp2 into a failure, unless there is one. */
 void etcd__h2_fail_nghttp2(etcd__h2 *h2, int result);
 
-/** Counts a frame by its header. Returns 0, or NGHTTP2_ERR_CALLBACK_FAILURE after noting the failure. */
-int etcd__h2_count_frame(etcd__h2 *h2, const nghttp2_frame_hd *hd);
+/** Looks at the frame headers in a slice of input that nghttp2 is about to get, also at those that nghttp2 ignores without a
+ * word. */
+void etcd__h2_scan(etcd__h2 *h2, const uint8_t *data, size_t len);
 
-/** Counts a header field of the block that arrives; as above. */
+/** Counts the frames and bytes of a slice that nghttp2 has got, unless some were of use. */
+void etcd__h2_check_idle(etcd__h2 *h2, size_t len);
+
+/** We sent something of our own accord: the peer may answer. */
+static inline void etcd__h2_restart_idle(etcd__h2 *h2)
+{
+    h2->idle_frames = h2->idle_bytes = 0;
+}
+
+/** Counts a header field of the block that arrives. Returns 0, or NGHTTP2_ERR_CALLBACK_FAILURE after noting the failure. */
 int etcd__h2_count_field(etcd__h2 *h2, size_t name_len, size_t value_len);
 
 /** Checks how much waits to be sent that no call of ours asked for. */
 void etcd__h2_check_answers(etcd__h2 *h2);
-
-/** Fails the session when a peer sends on and on, but nothing that is of use. */
-void etcd__h2_count_bytes(etcd__h2 *h2, size_t len);
-
-/** Something useful arrived, or we sent something of our own accord. */
-static inline void etcd__h2_progress(etcd__h2 *h2)
-{
-    h2->idle_frames = 0;
-    h2->idle_bytes = 0;
-}
 
 /** Collects the first line of a peer that does not speak HTTP/2; fails the session once it is complete. */
 void etcd__h2_not_http2(etcd__h2 *h2, const uint8_t *data, size_t len);

@@ -12,6 +12,8 @@
 
 /* Wire bytes of a PING with its header: the largest answer that a peer can ask for with one frame. */
 #define ANSWER_BYTES 17
+#define FRAME_HEADER 9
+#define MAX_FRAME 16384 /* we announce no larger SETTINGS_MAX_FRAME_SIZE */
 
 void etcd__h2_fail(etcd__h2 *h2, int code, const char *format, ...)
 {
@@ -39,49 +41,78 @@ void etcd__h2_fail_nghttp2(etcd__h2 *h2, int result)
         etcd__h2_fail(h2, ETCD_ERR_PROTOCOL, "the peer broke HTTP/2: %s", h2->reason[0] ? h2->reason : nghttp2_strerror(result));
 }
 
-static int over_limit(void)
+/* A frame by its header: what adds to a header block is bounded before it is decompressed. */
+static void scan_frame(etcd__h2 *h2, uint8_t type, size_t len)
 {
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
-int etcd__h2_count_frame(etcd__h2 *h2, const nghttp2_frame_hd *hd)
-{
-    if (hd->type == NGHTTP2_CONTINUATION) {
-        h2->block_bytes += hd->length;
-        if (++h2->continuations > ETCD__H2_MAX_CONTINUATIONS) {
-            etcd__h2_fail(h2, ETCD_ERR_PROTOCOL, "the peer sent more than %d CONTINUATION frames for one header block (limit)",
-                          ETCD__H2_MAX_CONTINUATIONS);
-            return over_limit();
-        }
-    } else if (hd->type == NGHTTP2_HEADERS) {
-        h2->block_bytes = hd->length;
-        h2->block_list = 0;
+    h2->frames_in_slice++;
+    if (len > MAX_FRAME)
+        return; /* nghttp2 ends the session for that */
+    if (type == NGHTTP2_HEADERS) {
+        h2->block_bytes = len;
         h2->continuations = 0;
+    } else if (type == NGHTTP2_CONTINUATION) {
+        h2->block_bytes += len;
+        h2->continuations++;
+    } else {
+        return;
     }
-    if (h2->block_bytes > h2->config.max_header_list) {
+    if (h2->continuations > ETCD__H2_MAX_CONTINUATIONS)
+        etcd__h2_fail(h2, ETCD_ERR_PROTOCOL, "the peer sent more than %d CONTINUATION frames for one header block (limit)",
+                      ETCD__H2_MAX_CONTINUATIONS);
+    if (h2->block_bytes > h2->config.max_header_list)
         etcd__h2_fail(h2, ETCD_ERR_PROTOCOL, "the peer sent a header block of more than %zu bytes (limit max_header_list)",
                       h2->config.max_header_list);
-        return over_limit();
-    }
-    if (++h2->idle_frames > h2->config.max_control_frames) {
-        etcd__h2_fail(h2, ETCD_ERR_PROTOCOL,
-                      "the peer sent more than %zu frames in a row that carry nothing (limit max_control_frames)",
-                      h2->config.max_control_frames);
-        return over_limit();
-    }
-    return 0;
 }
 
-/* nghttp2 does not report frames of unknown types and DATA of streams that are gone: their bytes are counted instead. Streams
- * that we have reset may still send what the connection's window allows, and what it was given back meanwhile. */
-void etcd__h2_count_bytes(etcd__h2 *h2, size_t len)
+void etcd__h2_scan(etcd__h2 *h2, const uint8_t *data, size_t len)
+{
+    h2->frames_in_slice = 0;
+    while (len > 0) {
+        const uint8_t *header = data;
+        size_t now = h2->scan_skip < len ? h2->scan_skip : len;
+
+        if (now == 0) {
+            now = FRAME_HEADER - h2->scan_len;
+            if (now > len)
+                now = len;
+            if (now < FRAME_HEADER) {
+                memcpy(h2->scan_header + h2->scan_len, data, now);
+                header = h2->scan_header;
+            }
+            h2->scan_len += now;
+            if (h2->scan_len == FRAME_HEADER) {
+                h2->scan_skip = (size_t)header[0] << 16 | (size_t)header[1] << 8 | header[2];
+                h2->scan_len = 0;
+                scan_frame(h2, header[3], h2->scan_skip);
+            }
+        } else {
+            h2->scan_skip -= now;
+        }
+        data += now;
+        len -= now;
+    }
+}
+
+/* Streams that we have reset may still send what the connection's window allows, and what it was given back meanwhile. */
+void etcd__h2_check_idle(etcd__h2 *h2, size_t len)
 {
     size_t most = 2 * (size_t)h2->config.connection_window;
 
-    h2->idle_bytes += len;
+    if (h2->useful_in_slice) {
+        h2->idle_frames = h2->idle_bytes = 0;
+    } else {
+        h2->idle_frames += h2->frames_in_slice;
+        h2->idle_bytes += len;
+    }
+    h2->useful_in_slice = false;
+    if (h2->idle_frames > h2->config.max_control_frames)
+        etcd__h2_fail(h2, ETCD_ERR_PROTOCOL,
+                      "the peer sent more than %zu frames in a row that carry nothing (limit max_control_frames)",
+                      h2->config.max_control_frames);
     if (h2->idle_bytes > most)
         etcd__h2_fail(h2, ETCD_ERR_PROTOCOL,
-                      "the peer sent more than %zu bytes in a row that are of no use (limit: twice the connection's window)", most);
+                      "the peer sent more than %zu bytes in a row that are of no use (limit: twice the connection's window)",
+                      most);
 }
 
 int etcd__h2_count_field(etcd__h2 *h2, size_t name_len, size_t value_len)
@@ -91,7 +122,7 @@ int etcd__h2_count_field(etcd__h2 *h2, size_t name_len, size_t value_len)
         return 0;
     etcd__h2_fail(h2, ETCD_ERR_PROTOCOL, "the peer sent a header list of more than %zu bytes (limit max_header_list)",
                   h2->config.max_header_list);
-    return over_limit();
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* nghttp2 does not tell answers from what calls queued, but bounds are known for the latter: per stream a HEADERS, a RST_STREAM

@@ -285,7 +285,7 @@ int etcd__h2_ping(etcd__h2 *h2)
     if (nghttp2_submit_ping(h2->ng, NGHTTP2_FLAG_NONE, NULL) != 0)
         return ETCD_ERR_NO_MEMORY;
     h2->ping_under_way = true;
-    etcd__h2_progress(h2);
+    etcd__h2_restart_idle(h2);
     return ETCD_OK;
 }
 

@@ -37,15 +37,11 @@ static void tell_ping(etcd__h2 *h2)
         h2->events->on_ping_ack(h2->arg);
 }
 
-/* What the frame before has to tell is told before this one, however the bytes are cut. */
-static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user_data)
+/* What an earlier frame has to tell is told before what this one does, however the bytes are cut. */
+static void tell_earlier(etcd__h2 *h2)
 {
-    etcd__h2 *h2 = user_data;
-
-    (void)ng;
     tell_goaway(h2);
     tell_ping(h2);
-    return etcd__h2_count_frame(h2, hd);
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
@@ -53,6 +49,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     etcd__h2 *h2 = user_data;
 
     (void)ng;
+    tell_earlier(h2);
+    h2->block_list = 0;
     h2->current = etcd__h2_stream_find(h2, frame->hd.stream_id);
     if (h2->current == NULL)
         h2->block = ETCD__H2_BLOCK_DEAD;
@@ -139,7 +137,7 @@ static void headers_received(etcd__h2 *h2, const nghttp2_frame *frame)
     h2->current = NULL;
     if (h2->block == ETCD__H2_BLOCK_INFORMATIONAL)
         return;
-    etcd__h2_progress(h2);
+    h2->useful_in_slice = true;
     trailer = stream->headers_seen;
     stream->headers_seen = true;
     stream->events->on_headers_end(stream, trailer, end_stream);
@@ -171,6 +169,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     etcd__h2 *h2 = user_data;
 
     (void)ng;
+    tell_earlier(h2);
     switch (frame->hd.type) {
     case NGHTTP2_DATA:
         if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
@@ -204,7 +203,9 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
     etcd__h2_stream *stream = etcd__h2_stream_find(h2, stream_id);
     int rv;
 
+    (void)ng;
     (void)flags;
+    tell_earlier(h2);
     h2->unreturned += len;
     if (h2->unreturned >= (size_t)h2->config.connection_window / 2) {
         rv = nghttp2_session_consume_connection(ng, h2->unreturned);
@@ -218,7 +219,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
         etcd__h2_stream_abort(stream, NGHTTP2_PROTOCOL_ERROR);
         return 0;
     }
-    etcd__h2_progress(h2);
+    h2->useful_in_slice = true;
     if (stream->auto_consume && etcd__h2_stream_give_back(stream, len) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     stream->events->on_data(stream, data, len);
@@ -257,7 +258,6 @@ static nghttp2_session_callbacks *make_callbacks(void)
 
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
         return NULL;
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
@@ -432,13 +432,15 @@ void etcd__h2_tell(etcd__h2 *h2)
 
 static void receive_slice(etcd__h2 *h2, const uint8_t *data, size_t len)
 {
-    ssize_t taken = nghttp2_session_mem_recv(h2->ng, data, len);
+    ssize_t taken = 0;
 
+    etcd__h2_scan(h2, data, len);
+    if (h2->failure.code == ETCD_OK)
+        taken = nghttp2_session_mem_recv(h2->ng, data, len);
     if (taken < 0)
         etcd__h2_fail_nghttp2(h2, (int)taken);
-    else
-        etcd__h2_check_answers(h2);
-    etcd__h2_count_bytes(h2, len);
+    etcd__h2_check_idle(h2, len);
+    etcd__h2_check_answers(h2);
     if (h2->failure.code != ETCD_OK)
         (void)nghttp2_session_terminate_session2(h2->ng, 0, NGHTTP2_ENHANCE_YOUR_CALM);
     if (h2->failure.code != ETCD_OK || !nghttp2_session_check_request_allowed(h2->ng))

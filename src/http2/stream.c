@@ -46,14 +46,10 @@ static int32_t submit(etcd__h2 *h2, etcd__h2_stream *stream, bool empty)
 
 static int check_open(const etcd__h2 *h2, size_t size, etcd_error *err)
 {
-    size_t most = h2->config.max_header_list;
+    size_t most = h2->peer_max_header_list < MAX_OWN_HEADER_LIST ? h2->peer_max_header_list : MAX_OWN_HEADER_LIST;
 
     if (etcd__h2_stream_slots(h2) == 0)
         return etcd__error_set(err, ETCD_ERR_UNSUPPORTED, "the connection can open no more streams now");
-    if (most > h2->peer_max_header_list)
-        most = h2->peer_max_header_list;
-    if (most > MAX_OWN_HEADER_LIST)
-        most = MAX_OWN_HEADER_LIST;
     if (size > most)
         return etcd__error_set(err, ETCD_ERR_TOO_LARGE, "the headers of the call take %zu bytes, more than %zu", size, most);
     return ETCD_OK;
@@ -93,7 +89,7 @@ int etcd__h2_stream_open(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_h
     etcd__list_push_back(&h2->streams, &stream->link);
     h2->n_open++;
     h2->n_known++;
-    etcd__h2_progress(h2);
+    etcd__h2_restart_idle(h2);
     if (etcd__h2_stream_slots(h2) == 0)
         h2->no_slots = true;
     return ETCD_OK;
@@ -121,7 +117,7 @@ int etcd__h2_stream_write(etcd__h2_stream *stream, const uint8_t *data, size_t l
         stream->deferred = false;
     }
     stream->half_close = end;
-    etcd__h2_progress(h2);
+    etcd__h2_restart_idle(h2);
     return ETCD_OK;
 }
 

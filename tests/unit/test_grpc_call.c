@@ -466,9 +466,9 @@ static void all_statuses(void **state)
 static void request_headers(void **state)
 {
     static h2_rig rig;
-    const etcd__h2_header metadata[] = {{"client-api-version", 18, "3.8", 3, false, false},
-                                        {"hasleader", 9, "true", 4, false, false},
-                                        {"token", 5, "s3cret", 6, true, false}};
+    const etcd__h2_header metadata[] = {{"client-api-version", 18, "3.8", 3, false, false, false},
+                                        {"hasleader", 9, "true", 4, false, false, false},
+                                        {"token", 5, "s3cret", 6, true, false, false}};
     const h2_frame *frame;
 
     (void)state;
@@ -504,7 +504,7 @@ static void too_much_metadata(void **state)
 
     (void)state;
     for (size_t i = 0; i < ETCD__GRPC_MAX_METADATA + 1; i++)
-        metadata[i] = (etcd__h2_header){"name", 4, "value", 5, false, false};
+        metadata[i] = (etcd__h2_header){"name", 4, "value", 5, false, false, false};
     assert_int_equal(h2_rig_open(&rig, NULL), ETCD_OK);
     h2_rig_ready(&rig);
     rig.request.metadata = metadata;
