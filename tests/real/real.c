@@ -2,9 +2,11 @@
 #include "real.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +77,68 @@ int64_t real_slowdown(void)
 
     return slowdown > 0 ? slowdown : 1;
 }
+
+/* ---- time ---- */
+
+static atomic_int_fast64_t delay_of_ended_ns, watched_since_ns;
+
+/* How long a thread was ready to run but had no processor; 0 where the kernel does not tell. */
+static int64_t read_delay(const char *task)
+{
+    char path[64];
+    int64_t delay = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%.40s/schedstat", task);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*d %" SCNd64, &delay) != 1)
+        delay = 0;
+    fclose(file);
+    return delay;
+}
+
+/* Of all threads of this process, also of those that have ended (and said so). */
+static int64_t total_delay_ns(void)
+{
+    int64_t total = atomic_load(&delay_of_ended_ns);
+    DIR *tasks = opendir("/proc/self/task");
+    const struct dirent *entry;
+    char task[64];
+
+    while (tasks != NULL && (entry = readdir(tasks)) != NULL) {
+        snprintf(task, sizeof task, "self/task/%.20s", entry->d_name);
+        total += entry->d_name[0] != '.' ? read_delay(task) : 0;
+    }
+    if (tasks != NULL)
+        closedir(tasks);
+    return total;
+}
+
+void real_end_of_thread(void)
+{
+    atomic_fetch_add(&delay_of_ended_ns, read_delay("thread-self"));
+}
+
+int64_t real_watch(void)
+{
+    atomic_store(&watched_since_ns, total_delay_ns());
+    return real_now_ms();
+}
+
+void real_assert_took(int64_t start, int64_t at_least, int64_t more, const char *file, int line)
+{
+    int64_t took = real_now_ms() - start, delay = (total_delay_ns() - atomic_load(&watched_since_ns)) / 1000000;
+
+    if (took >= at_least - 1 && took <= at_least + more * real_slowdown() + delay)
+        return;
+    print_error("%s:%d: took %" PRId64 " ms, not %" PRId64 " to %" PRId64 "; %" PRId64 " ms of it without a processor\n", file,
+                line, took, at_least, at_least + more * real_slowdown(), delay);
+    _fail(file, line);
+}
+
+/* ---- what tests expect ---- */
 
 void real_assert_code(int rc, int code, const etcd_error *err, const char *text, const char *file, int line)
 {

@@ -26,6 +26,19 @@ void real_sleep_ms(int64_t ms);
 /** How many times slower than usual things may be: instrumented builds. */
 int64_t real_slowdown(void);
 
+/** Starts to watch the time: what follows has to happen in time. Time in which a thread of ours was ready to run, but had no
+ *  processor on a busy machine, does not count. Returns the time. */
+int64_t real_watch(void);
+
+/** The last thing that a thread does which ends while time is watched. */
+void real_end_of_thread(void);
+
+/** Fails the test unless between at_least and at_least + more milliseconds have passed since `start`, a time after real_watch().
+ */
+#define assert_took(start, at_least, more) real_assert_took((start), (at_least), (more), __FILE__, __LINE__)
+
+void real_assert_took(int64_t start, int64_t at_least, int64_t more, const char *file, int line);
+
 /** Fails the test with the error's text unless rc is ETCD_OK. */
 #define assert_ok(rc, err) real_assert_code((rc), ETCD_OK, (err), NULL, __FILE__, __LINE__)
 

@@ -14,11 +14,8 @@
 
 #include "real.h"
 
-/* The deadline promise: not before, and at most 50 ms after. */
-static void assert_on_time(int64_t start, int64_t timeout_ms)
-{
-    assert_in_range(real_now_ms() - start, timeout_ms - 1, timeout_ms + 50 * real_slowdown());
-}
+/* The deadline promise. */
+#define assert_on_time(start, timeout_ms) assert_took((start), (timeout_ms), 50)
 
 /* ---- a server that hangs ---- */
 
@@ -29,7 +26,7 @@ static void a_hanging_server_costs_no_more_than_the_deadline(void **state)
         etcd_client *client = real_hanging_client(ETCD_CLIENT(.manual = manual));
         etcd_get_response *get = (etcd_get_response *)&client;
         etcd_error err;
-        int64_t start = real_now_ms();
+        int64_t start = real_watch();
 
         assert_error(etcd_get(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 200)), &get, &err), &err,
                      ETCD_ERR_DEADLINE_EXCEEDED, "context deadline exceeded");
@@ -39,7 +36,7 @@ static void a_hanging_server_costs_no_more_than_the_deadline(void **state)
         assert_string_equal(err.endpoint, etcd_server_endpoint(real_server(), 0));
         assert_int_equal(err.flags & ETCD_ERROR_MAYBE_APPLIED, 0);
         assert_true(err.flags & ETCD_ERROR_RETRYABLE);
-        start = real_now_ms();
+        start = real_watch();
         assert_error(etcd_put(client, ETCD_STR("key"), ETCD_STR("x"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 200)), NULL, &err),
                      &err, ETCD_ERR_DEADLINE_EXCEEDED, "waiting for the answer");
         assert_on_time(start, 200);
@@ -53,7 +50,7 @@ static void a_hanging_server_costs_no_more_than_the_deadline(void **state)
 static void the_clients_own_timeout_is_the_default(void **state)
 {
     etcd_client *client = real_hanging_client(ETCD_CLIENT(.request_timeout_ms = 300));
-    int64_t start = real_now_ms();
+    int64_t start = real_watch();
     etcd_error err;
 
     (void)state;
@@ -67,7 +64,7 @@ static void deadlines_end_each_call_at_its_own_time(void **state)
 {
     enum { CALLS = 40 };
     etcd_client *client = real_hanging_client(ETCD_CLIENT());
-    int64_t start = real_now_ms();
+    int64_t start = real_watch();
     etcd_completion *completion;
     int64_t timeouts[CALLS];
     etcd_error err;
@@ -169,7 +166,7 @@ static void a_write_that_never_left_was_not_done(void **state)
     etcd_server_signal(real_server(), 0, SIGKILL);
     /* the first still meets the dying server */
     (void)etcd_get(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 50)), NULL, NULL);
-    start = real_now_ms();
+    start = real_watch();
     assert_error(etcd_put(client, ETCD_STR("key"), ETCD_STR("x"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 200)), NULL, &err),
                  &err, ETCD_ERR_DEADLINE_EXCEEDED, "refused");
     assert_on_time(start, 200);
@@ -242,7 +239,7 @@ static void expect_reason(const char *greeting, const char *reason)
 
     open_peer(&peer, greeting);
     client = real_client_with(ETCD_CLIENT(.endpoints = peer.endpoint, .backoff_base_ms = 20));
-    start = real_now_ms();
+    start = real_watch();
     assert_error(etcd_put(client, ETCD_STR("key"), ETCD_STR("x"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 300)), NULL, &err),
                  &err, ETCD_ERR_DEADLINE_EXCEEDED, reason);
     assert_on_time(start, 300);
@@ -353,9 +350,9 @@ static void close_ends_every_call_once(void **state)
                   &err);
     }
     real_sleep_ms(50);
-    start = real_now_ms();
+    start = real_watch();
     etcd_client_close(client);
-    assert_true(real_now_ms() - start <= 100 * real_slowdown());
+    assert_took(start, 0, 100);
     for (int i = 0; i < ASYNC; i++) { /* callbacks ran before close returned */
         assert_int_equal(endings[i].times, 1);
         assert_int_equal(endings[i].code, ETCD_ERR_CLOSED);
@@ -498,12 +495,24 @@ static void fork_and_use(etcd_client *client, etcd_txn *txn)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* AddressSanitizer's allocator may hang in the child when another thread was at it: then with clients without thread only. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FIRST_FORKED_MODE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FIRST_FORKED_MODE 1
+#endif
+#endif
+#if !defined(FIRST_FORKED_MODE)
+#define FIRST_FORKED_MODE 0
+#endif
+
 static void a_child_cannot_use_the_client_nor_harm_it(void **state)
 {
     etcd_client *fresh = real_client();
 
     (void)state;
-    for (int manual = 0; manual <= 1; manual++) {
+    for (int manual = FIRST_FORKED_MODE; manual <= 1; manual++) {
         int connections = 0;
         etcd_client *client =
             real_client_with(ETCD_CLIENT(.manual = manual, .log_fn = remember_connections, .log_arg = &connections));
@@ -526,29 +535,35 @@ static void a_child_cannot_use_the_client_nor_harm_it(void **state)
 
 static void calls_in_flight_survive_a_fork(void **state)
 {
-    etcd_client *client = real_hanging_client(ETCD_CLIENT());
-    struct real_ending ending = REAL_ENDING;
-    etcd_txn *txn = etcd_txn_new(client);
-    etcd_error err;
-    int status;
-    pid_t pid;
-
     (void)state;
-    assert_ok(
-        etcd_get_async(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = -1)), real_on_get, &ending, NULL, &err),
-        &err);
-    pid = fork();
-    if (pid == 0)
-        _exit(use_in_child(client, txn));
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(WEXITSTATUS(status), 0);
-    assert_int_equal(real_times_ended(&ending), 0);
-    real_resume();
-    real_await(&ending);
-    assert_int_equal(ending.code, ETCD_OK);
-    etcd_response_free(ending.response);
-    etcd_txn_free(txn);
-    etcd_client_free(client);
+    for (int manual = FIRST_FORKED_MODE; manual <= 1; manual++) {
+        etcd_client *client = real_hanging_client(ETCD_CLIENT(.manual = manual));
+        struct real_ending ending = REAL_ENDING;
+        etcd_txn *txn = etcd_txn_new(client);
+        etcd_error err;
+        int status;
+        pid_t pid;
+
+        assert_ok(etcd_get_async(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = -1)), real_on_get, &ending,
+                                 NULL, &err),
+                  &err);
+        if (manual)
+            assert_ok(etcd_client_process(client, 0, &err), &err);
+        pid = fork();
+        if (pid == 0)
+            _exit(use_in_child(client, txn));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(WEXITSTATUS(status), 0);
+        assert_int_equal(real_times_ended(&ending), 0);
+        real_resume();
+        if (manual)
+            real_poll_until(client, &ending);
+        real_await(&ending);
+        assert_int_equal(ending.code, ETCD_OK);
+        etcd_response_free(ending.response);
+        etcd_txn_free(txn);
+        etcd_client_free(client);
+    }
 }
 
 static const struct CMUnitTest tests[] = {
