@@ -10,6 +10,7 @@
 #include "client.h"
 #include "cluster.h"
 #include "config.h"
+#include "discovery.h"
 #include "election.h"
 #include "endpoints.h"
 #include "error.h"

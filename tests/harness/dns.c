@@ -20,12 +20,13 @@
 #define HEADER 12
 #define MAX_MESSAGE 2048
 
-enum { TYPE_A = 1, TYPE_AAAA = 28 };
+enum { TYPE_A = 1, TYPE_AAAA = 28, TYPE_SRV = 33 };
 
 struct record {
     char name[128];
-    unsigned char data[16];
-    uint16_t len; /* 4 or 16 */
+    unsigned int type;
+    unsigned char data[160];
+    uint16_t len;
 };
 
 struct etcd_test_dns {
@@ -73,7 +74,7 @@ static size_t put_answer(unsigned char *out, const struct record *record)
     static const unsigned char ttl[4] = {0, 0, 0, 0};
 
     put16(out, 0xc00c); /* the name of the question */
-    put16(out + 2, record->len == 4 ? TYPE_A : TYPE_AAAA);
+    put16(out + 2, record->type);
     put16(out + 4, 1);
     memcpy(out + 6, ttl, sizeof ttl);
     put16(out + 10, record->len);
@@ -97,7 +98,7 @@ static size_t answer(etcd_test_dns *dns, unsigned char *message, size_t len, boo
         if (strcasecmp(record->name, name) != 0)
             continue;
         rcode = 0;
-        if (cut || type != (record->len == 4 ? TYPE_A : TYPE_AAAA))
+        if (cut || type != record->type)
             continue;
         at += put_answer(&message[at], record);
         n_answers++;
@@ -230,21 +231,62 @@ void etcd_test_dns_mode(etcd_test_dns *dns, enum etcd_test_dns_mode mode)
     (void)pthread_mutex_unlock(&dns->lock);
 }
 
-void etcd_test_dns_add(etcd_test_dns *dns, const char *name, const char *address)
+/* A new record of that name. Lock held. */
+static struct record *new_record(etcd_test_dns *dns, const char *name, unsigned int type)
 {
     struct record *record;
 
-    (void)pthread_mutex_lock(&dns->lock);
     if (dns->n_records == MAX_RECORDS)
         abort();
     record = &dns->records[dns->n_records++];
     (void)snprintf(record->name, sizeof record->name, "%s", name);
-    if (inet_pton(AF_INET, address, record->data) == 1)
-        record->len = 4;
-    else if (inet_pton(AF_INET6, address, record->data) == 1)
-        record->len = 16;
-    else
+    record->type = type;
+    return record;
+}
+
+void etcd_test_dns_add(etcd_test_dns *dns, const char *name, const char *address)
+{
+    unsigned char data[16];
+    bool v4 = inet_pton(AF_INET, address, data) == 1;
+    struct record *record;
+
+    if (!v4 && inet_pton(AF_INET6, address, data) != 1)
         abort();
+    (void)pthread_mutex_lock(&dns->lock);
+    record = new_record(dns, name, v4 ? TYPE_A : TYPE_AAAA);
+    record->len = v4 ? 4 : 16;
+    memcpy(record->data, data, record->len);
+    (void)pthread_mutex_unlock(&dns->lock);
+}
+
+/* A name as labels with their lengths. Returns its length. */
+static uint16_t put_name(unsigned char *out, const char *name)
+{
+    uint16_t at = 0;
+
+    while (*name != '\0') {
+        size_t len = strcspn(name, ".");
+
+        out[at++] = (unsigned char)len;
+        memcpy(&out[at], name, len);
+        at = (uint16_t)(at + len);
+        name += len + (name[len] == '.');
+    }
+    out[at++] = 0;
+    return at;
+}
+
+void etcd_test_dns_add_srv(etcd_test_dns *dns, const char *name, unsigned int priority, unsigned int weight,
+                           unsigned int port, const char *target)
+{
+    struct record *record;
+
+    (void)pthread_mutex_lock(&dns->lock);
+    record = new_record(dns, name, TYPE_SRV);
+    put16(record->data, priority);
+    put16(record->data + 2, weight);
+    put16(record->data + 4, port);
+    record->len = (uint16_t)(6 + put_name(record->data + 6, target));
     (void)pthread_mutex_unlock(&dns->lock);
 }
 

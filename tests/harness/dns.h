@@ -26,6 +26,10 @@ void etcd_test_dns_mode(etcd_test_dns *dns, enum etcd_test_dns_mode mode);
 /** Adds an IPv4 or IPv6 address to a name. */
 void etcd_test_dns_add(etcd_test_dns *dns, const char *name, const char *address);
 
+/** Adds an SRV record; `target` without a dot at its end. */
+void etcd_test_dns_add_srv(etcd_test_dns *dns, const char *name, unsigned int priority, unsigned int weight,
+                           unsigned int port, const char *target);
+
 /** Queries received so far. */
 int etcd_test_dns_queries(etcd_test_dns *dns);
 

@@ -1,0 +1,121 @@
+/* SRV discovery, on a DNS server of the test. */
+#include <etcd3/etcd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/alloc.h"
+#include "harness/dns.h"
+#include "harness/test.h"
+
+#define DOMAIN "cluster.example"
+
+static void expect(etcd_test_dns *dns, const etcd_discover_options *options, const char *endpoints, size_t ignored)
+{
+    etcd_discover_options o = *options;
+    etcd_discover_response *response;
+    etcd_error err;
+
+    o.dns_servers = etcd_test_dns_address(dns);
+    if (etcd_discover(DOMAIN, &o, &response, &err) != ETCD_OK)
+        fail_msg("%s", err.message);
+    assert_string_equal(response->endpoints.data, endpoints);
+    assert_int_equal(response->endpoints.len, strlen(endpoints));
+    assert_int_equal(response->n_ignored, ignored);
+    etcd_response_free(response);
+}
+
+static void both_services_are_asked_for(void **state)
+{
+    etcd_test_dns *dns = etcd_test_dns_start();
+
+    (void)state;
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 0, 0, 2379, "plain.example");
+    expect(dns, ETCD_DISCOVER(.service_name = NULL), "http://plain.example:2379", 0);
+    etcd_test_dns_add_srv(dns, "_etcd-client-ssl._tcp." DOMAIN, 0, 0, 12379, "tls.example");
+    expect(dns, ETCD_DISCOVER(.service_name = NULL), "https://tls.example:12379,http://plain.example:2379", 0);
+    expect(dns, ETCD_DISCOVER(.secure_only = true), "https://tls.example:12379", 1);
+    etcd_test_dns_stop(dns);
+}
+
+static void records_come_by_priority_and_weight(void **state)
+{
+    etcd_test_dns *dns = etcd_test_dns_start();
+
+    (void)state;
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 20, 0, 1, "last");
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 10, 5, 2, "light");
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 10, 50, 3, "heavy");
+    expect(dns, ETCD_DISCOVER(.service_name = ""), "http://heavy:3,http://light:2,http://last:1", 0);
+    etcd_test_dns_stop(dns);
+}
+
+static void a_service_can_have_a_name(void **state)
+{
+    etcd_test_dns *dns = etcd_test_dns_start();
+
+    (void)state;
+    etcd_test_dns_add_srv(dns, "_etcd-client-blue._tcp." DOMAIN, 0, 0, 1, "blue");
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 0, 0, 2, "other");
+    expect(dns, ETCD_DISCOVER(.service_name = "blue"), "http://blue:1", 0);
+    etcd_test_dns_stop(dns);
+}
+
+static void nothing_found_is_an_error_that_says_why(void **state)
+{
+    etcd_test_dns *dns = etcd_test_dns_start();
+    const char *servers = etcd_test_dns_address(dns);
+    etcd_discover_response *response;
+    char long_name[300];
+    etcd_error err;
+
+    (void)state;
+    assert_int_equal(etcd_discover(DOMAIN, ETCD_DISCOVER(.dns_servers = servers), &response, &err), ETCD_ERR_NO_ENDPOINTS);
+    assert_null(response);
+    assert_non_null(strstr(err.message, "_etcd-client-ssl._tcp." DOMAIN));
+    assert_non_null(strstr(err.message, "_etcd-client._tcp." DOMAIN));
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 0, 0, 1, "plain");
+    assert_int_equal(etcd_discover(DOMAIN, ETCD_DISCOVER(.dns_servers = servers, .secure_only = true), &response, &err),
+                     ETCD_ERR_NO_ENDPOINTS);
+    etcd_test_dns_mode(dns, ETCD_TEST_DNS_SILENT);
+    assert_int_equal(etcd_discover(DOMAIN, ETCD_DISCOVER(.dns_servers = servers, .timeout_ms = 100), &response, &err),
+                     ETCD_ERR_DEADLINE_EXCEEDED);
+    assert_int_equal(etcd_discover("", NULL, &response, &err), ETCD_ERR_ARGUMENT);
+    assert_int_equal(etcd_discover(DOMAIN, NULL, NULL, &err), ETCD_ERR_ARGUMENT);
+    memset(long_name, 'a', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    assert_int_equal(etcd_discover(long_name, NULL, &response, &err), ETCD_ERR_ARGUMENT);
+    etcd_test_dns_stop(dns);
+}
+
+static int discover_once(void *dns)
+{
+    etcd_discover_response *response;
+    int rc = etcd_discover(DOMAIN, ETCD_DISCOVER(.dns_servers = etcd_test_dns_address(dns), .timeout_ms = 300), &response, NULL);
+
+    etcd_response_free(response);
+    return rc;
+}
+
+static void allocation_failures(void **state)
+{
+    etcd_test_dns *dns = etcd_test_dns_start();
+
+    (void)state;
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 0, 0, 2379, "plain.example");
+    etcd_test_alloc_install();
+    assert_true(etcd_test_alloc_sweep(discover_once, dns) > 0);
+    etcd_test_dns_stop(dns);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_services_are_asked_for),
+        cmocka_unit_test(records_come_by_priority_and_weight),
+        cmocka_unit_test(a_service_can_have_a_name),
+        cmocka_unit_test(nothing_found_is_an_error_that_says_why),
+        cmocka_unit_test(allocation_failures),
+    };
+
+    return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);
+}
