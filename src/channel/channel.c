@@ -86,6 +86,13 @@ static const etcd__peer *telling_peer(const etcd__call *call)
     return peers->n > 0 ? peers->items[0] : NULL;
 }
 
+static bool needs_token(const etcd__call *call)
+{
+    const etcd__channel *channel = call->channel;
+
+    return channel->auth != NULL && !call->without_token && !etcd__auth_settled(channel->auth);
+}
+
 /* What the transport was doing for this call, for people: the contract, section 6.8. */
 static void describe_wait(const etcd__call *call, char *text, size_t size)
 {
@@ -101,6 +108,8 @@ static void describe_wait(const etcd__call *call, char *text, size_t size)
                        call->error->message);
     else if (peer == NULL)
         (void)snprintf(text, size, "no endpoints");
+    else if (peer->connection != NULL && peer->connection->state == ETCD__CONNECTION_READY && needs_token(call))
+        (void)snprintf(text, size, "still authenticating at %s", peer->endpoint.text);
     else if (peer->connection != NULL && peer->connection->state == ETCD__CONNECTION_READY)
         (void)snprintf(text, size, "%s allows no more concurrent streams", peer->endpoint.text);
     else if (peer->last_error.code != ETCD_OK)
@@ -163,13 +172,6 @@ static void arm_timer(etcd__call *call)
         etcd__loop_timer_stop(call->channel->loop, &call->timer);
     else
         etcd__loop_timer_start(call->channel->loop, &call->timer, when);
-}
-
-static bool needs_token(const etcd__call *call)
-{
-    const etcd__channel *channel = call->channel;
-
-    return channel->auth != NULL && !call->without_token && !etcd__auth_settled(channel->auth);
 }
 
 static void queue_attempt(etcd__call *call)

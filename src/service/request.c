@@ -295,7 +295,7 @@ int etcd__message_clone(const etcd__pb_message *type, const void *message, etcd_
     rc = etcd__pb_decode(type, encoded, len, arena, copy, err);
     if (rc == ETCD_ERR_PROTOCOL) /* the only thing that can be wrong with our own bytes */
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "transactions are nested too deeply: at most %d",
-                               ETCD__PB_MAX_DEPTH / 2 - 2);
+                               ETCD__PB_MAX_DEPTH / 2 - 1);
     if (rc == ETCD_OK)
         memcpy(out, &copy, sizeof copy);
     return rc;

@@ -190,6 +190,22 @@ static void the_clients_default_is_a_deadline_too(void **state)
     fake_server_stop(server);
 }
 
+static void a_call_that_waits_for_a_token_says_so(void **state)
+{
+    fake_server *server = fake_server_start(NULL);
+    etcd_client *client = fake_client_with(fake_server_endpoint(server), (etcd_client_options){.username = "u", .password = "p"});
+    etcd_error err;
+
+    (void)state;
+    fake_server_handle(server, "/etcdserverpb.Auth/Authenticate", never, NULL);
+    assert_int_equal(fake_put.run(client, ETCD_CALL(.timeout_ms = fake_bound_ms(100)), &err), ETCD_ERR_DEADLINE_EXCEEDED);
+    fake_assert_contains(err.message, "still authenticating at");
+    assert_int_equal(err.flags, ETCD_ERROR_RETRYABLE);
+    assert_int_equal(fake_server_count(server, FAKE_PUT), 0);
+    etcd_client_free(client);
+    fake_server_stop(server);
+}
+
 /* ---- callbacks ---- */
 
 typedef struct counter {
@@ -507,6 +523,7 @@ static void windows_make_calls_wait(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(deadlines_hold_whatever_the_peer_does),  cmocka_unit_test(deadlines_hold_in_manual_mode),
     cmocka_unit_test(deadlines_hold_in_a_black_hole),         cmocka_unit_test(the_clients_default_is_a_deadline_too),
+    cmocka_unit_test(a_call_that_waits_for_a_token_says_so),
     cmocka_unit_test(each_call_has_its_own_deadline),         cmocka_unit_test(closing_ends_all_calls_at_once),
     cmocka_unit_test(closing_ends_all_calls_in_manual_mode),  cmocka_unit_test(canceling_takes_effect_at_once),
     cmocka_unit_test(another_thread_cancels_a_blocking_call), cmocka_unit_test(another_thread_closes_during_a_blocking_call),
