@@ -1,9 +1,9 @@
 /* See tls.h. What a client's connections share: the options, the OpenSSL context that was made of them, and sessions to continue.
  *
  * Reading the files again for every new connection costs a few hundred microseconds, with the system's authorities several
- * milliseconds, so the context is kept for as long as what stat() says of all the files stays the same: device, inode, size, times
- * of the last change of content and of status. A file that changed within the last seconds is not trusted to have kept still: two
- * changes within one tick of the file system's clock look like one.
+ * milliseconds, so the context is kept for as long as what stat() says of all the files stays the same: device, inode, size,
+ * times of the last change of content and of status. A file that changed within the last seconds is not trusted to have kept
+ * still: two changes within one tick of the file system's clock look like one.
  *
  * Continuing a session skips the verification, so sessions are forgotten with the context that verified them (P12). */
 #include "net/tls_internal.h"
