@@ -5,9 +5,9 @@
  * `manual = true` there is no thread: etcd_client_process() does the work on the caller's, and the client must be
  * used by one thread at a time.
  *
- * Callbacks run on the thread that drives the client: the I/O thread, any thread that waits in a blocking call or closes the
- * client, or the caller of etcd_client_process(); one after the other. They must not block. Every function may be called
- * from a callback except blocking calls, which return ETCD_ERR_IN_CALLBACK.
+ * Callbacks run on the thread that drives the client: the I/O thread, any thread that waits in a blocking call or
+ * closes the client, or the caller of etcd_client_process(); one after the other. They must not block. Every
+ * function may be called from a callback except blocking calls, which return ETCD_ERR_IN_CALLBACK.
  *
  * fork(). A handle belongs to the process that made it. In a child every call returns ETCD_ERR_FORKED; freeing
  * releases memory and descriptors and sends nothing.
@@ -33,14 +33,16 @@ typedef uint64_t etcd_call_id;
 /** Levels of etcd_client_options.log_fn. */
 enum etcd_log_level { ETCD_LOG_ERROR = 1, ETCD_LOG_WARN = 2, ETCD_LOG_INFO = 3, ETCD_LOG_DEBUG = 4 };
 
-/** One call that has ended, for etcd_client_options.call_fn. Strings are valid during the hook. */
+/** What etcd_client_options.call_fn is told: an attempt of a call that failed and is followed by another, or the end
+ *  of a call. Strings are valid during the hook. */
 typedef struct etcd_call_info {
     etcd_call_id id;
     const char *method;      /**< "/etcdserverpb.KV/Put" */
     const char *endpoint;    /**< that had the last attempt; "" when nothing was sent */
     const char *traceparent; /**< as the call was given it, or NULL */
-    int32_t attempts;        /**< requests sent */
-    int32_t code;            /**< ETCD_OK or the error's code */
+    int32_t attempts;        /**< requests sent so far */
+    int32_t code;            /**< of this attempt, or of the call: ETCD_OK or the error's code */
+    bool ended;              /**< the call is over; false: an attempt is, and another follows */
     int64_t request_bytes;   /**< of the message */
     int64_t response_bytes;
     int64_t duration_ns;     /**< since the call was made */
@@ -86,8 +88,8 @@ typedef struct etcd_client_options {
      *  ended, "" when none has. A callback like any other: see above. */
     void (*state_fn)(etcd_client *client, const char *endpoint, int state, const char *reason, void *arg);
     void *state_arg;
-    /** Told of every call that has ended, before its own callback; on the driving thread. It must be quick and must not
-     *  call the library. */
+    /** Told of every attempt and of the end of every call, before its own callback; on the driving thread. It must
+     *  be quick and must not call the library. */
     void (*call_fn)(const etcd_call_info *info, void *arg);
     void *call_arg;
     void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log. On the driving thread; must
@@ -135,9 +137,9 @@ ETCD_EXPORT void etcd_client_close(etcd_client *client);
  *  on the same client. Since 0.1. */
 ETCD_EXPORT void etcd_client_free(etcd_client *client);
 
-/** Cancels a call by its number: it ends with ETCD_ERR_CANCELED, or with its result if that came just before; its callback
- *  or completion follows in any case. ETCD_ERR_CALL_NOT_FOUND for a call that is not in flight, which is no harm. Any
- *  thread, also in a callback. Since 0.1. */
+/** Cancels a call by its number: it ends with ETCD_ERR_CANCELED, or with its result if that came just before; its
+ *  callback or completion follows in any case. ETCD_ERR_CALL_NOT_FOUND for a call that is not in flight, which is no
+ *  harm. Any thread, also in a callback. Since 0.1. */
 ETCD_EXPORT int etcd_call_cancel(etcd_client *client, etcd_call_id id);
 
 /** A cancel switch for any number of calls of any clients, of any thread. Free it after those calls have ended.
@@ -219,8 +221,8 @@ typedef struct etcd_completion {
 ETCD_EXPORT int etcd_client_next_completion(etcd_client *client, int64_t timeout_ms, etcd_completion **out, etcd_error *err);
 
 /** Manual mode: a descriptor for poll() and the like, readable when etcd_client_process() has something to do. On
- *  Linux that includes timers; elsewhere wait at most etcd_client_timeout_ms(). It stays the same, and the client's: neither
- *  read nor close it. A negative code in threaded mode and after a failure. Since 0.1. */
+ *  Linux that includes timers; elsewhere wait at most etcd_client_timeout_ms(). It stays the same, and the client's:
+ *  neither read nor close it. A negative code in threaded mode and after a failure. Since 0.1. */
 ETCD_EXPORT int etcd_client_fd(etcd_client *client);
 
 /** Manual mode: milliseconds until etcd_client_process() must be called though the descriptor is not readable; -1:

@@ -30,6 +30,7 @@ struct etcd__call {
     bool without_token;   /* the Authenticate call itself */
     const char *traceparent; /* W3C Trace Context, for the header of that name, or NULL. Must live until on_done */
     const char *endpoint; /* the one that must serve it; NULL: any. Must live until on_done */
+    void (*on_attempt)(etcd__call *call, int code); /* NULL, or: an attempt failed with `code`, and another follows */
     void (*on_done)(etcd__call *call); /* exactly once; the call is the owner's again */
 
     /* the result, valid in on_done and after */

@@ -267,6 +267,12 @@ static void add_reason(etcd_error *err, const etcd_error *why)
         (void)snprintf(err->message + used, sizeof err->message - used, ": %s", why->message);
 }
 
+static void tell_attempt(etcd__call *call, int code)
+{
+    if (call->on_attempt != NULL)
+        call->on_attempt(call, code);
+}
+
 static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
 {
     etcd__call *call = ETCD__CONTAINER_OF(grpc, etcd__call, grpc);
@@ -300,10 +306,12 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
     if (channel->leader != NULL && code <= ETCD_ERR_NO_LEADER && code >= ETCD_ERR_TIMEOUT_WAIT_APPLIED_INDEX)
         etcd__leader_refresh(channel->leader);
     if (renews_token(call, code)) {
+        tell_attempt(call, code);
         call->connection = NULL;
         call->served_by = NULL;
         queue_attempt(call);
     } else if (may_go_on(call, verdict)) {
+        tell_attempt(call, code);
         attempt_again(call);
     } else {
         finish(call, code);
@@ -448,6 +456,7 @@ static void take_back(etcd__call *call)
 {
     etcd__connection *connection = call->connection;
 
+    tell_attempt(call, ETCD_ERR_UNAVAILABLE);
     etcd__grpc_call_cancel(&call->grpc);
     etcd__connection_touch(connection);
     call->connection = NULL;

@@ -28,7 +28,7 @@ static int64_t duration_of(const etcd__user_call *call)
     return duration > 0 ? duration : 0;
 }
 
-static void tell_hook(const etcd__user_call *call)
+static void tell_hook(const etcd__user_call *call, bool ended, int code)
 {
     const etcd_call_info info = {
         .id = call->id,
@@ -36,13 +36,19 @@ static void tell_hook(const etcd__user_call *call)
         .endpoint = last_endpoint(&call->call),
         .traceparent = call->call.traceparent,
         .attempts = call->call.attempts,
-        .code = call->call.code,
+        .code = code,
+        .ended = ended,
         .request_bytes = (int64_t)(call->call.body_len - ETCD__GRPC_PREFIX),
         .response_bytes = (int64_t)call->call.response_len,
         .duration_ns = duration_of(call),
     };
 
     call->client->call_fn(&info, call->client->call_arg);
+}
+
+static void on_attempt(etcd__call *channel_call, int code)
+{
+    tell_hook(ETCD__CONTAINER_OF(channel_call, etcd__user_call, call), false, code);
 }
 
 /* A response that turns out to be malformed is noticed when the peer may be gone already. */
@@ -68,7 +74,7 @@ static void on_done(etcd__call *channel_call)
     call->has_ended = true;
     etcd__metrics_count(&client->io.metrics, channel_call, duration_of(call));
     if (client->call_fn != NULL)
-        tell_hook(call);
+        tell_hook(call, true, channel_call->code);
     etcd__list_push_back(&client->io.ended, &call->node);
     etcd__loop_defer(client->io.loop, &client->io.dispatch);
 }
@@ -163,6 +169,7 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
         call->call.traceparent = memcpy(call->request + ETCD__GRPC_PREFIX + size + endpoint_size, options->traceparent, trace_size);
     if (endpoint_size > 0)
         call->call.endpoint = memcpy(call->request + ETCD__GRPC_PREFIX + size, options->endpoint, endpoint_size);
+    call->call.on_attempt = client->call_fn ? on_attempt : NULL;
     call->call.on_done = on_done;
     *out = call;
     return ETCD_OK;
