@@ -216,7 +216,7 @@ static void check_alone(const attack *a, const fake_op *op)
 
     atomic_store(&peak_bytes, atomic_load(&live_bytes));
     before = atomic_load(&live_bytes);
-    rc = op->run(client, ETCD_CALL(.timeout_ms = a->handler ? FAKE_WAIT_MS : 500, .no_retry = true), &err);
+    rc = op->run(client, ETCD_CALL(.timeout_ms = a->handler ? FAKE_WAIT_MS : fake_bound_ms(125), .no_retry = true), &err);
     if (rc == ETCD_OK)
         fail_msg("%s: %s succeeded", a->name, op->name);
     if (!strstr(err.message, a->text))

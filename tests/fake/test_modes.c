@@ -537,8 +537,9 @@ static size_t count_descriptors(bool known[1024], bool *all_cloexec)
 
         if (entry->d_name[0] == '.' || fd == dirfd(dir))
             continue;
+        if (fd >= 1024) /* valgrind's own */
+            continue;
         n++;
-        assert_true(fd < 1024);
         if (!all_cloexec)
             known[fd] = true;
         else if (!known[fd] && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
@@ -613,8 +614,11 @@ static void check_fork(bool manual)
     bytes = fake_server_conn(server, 0).bytes_read;
     child = fork();
     assert_true(child >= 0);
-    if (child == 0)
-        _exit(in_the_child(client, txn));
+    if (child == 0) { /* valgrind would take what the server's thread holds for leaks of the child: it ends as another program */
+        if (in_the_child(client, txn) == 0)
+            execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
