@@ -86,7 +86,7 @@ typedef struct etcd_downgrade_response {
     etcd_bytes version; /**< the cluster's present version */
 } etcd_downgrade_response;
 
-/** Callbacks: exactly once, never before the starting call returned. `response` is the callee's to free, NULL after
+/** Callbacks: exactly once, never from within the starting call. `response` is the callee's to free, NULL after
  *  an error; `err` is NULL after a success and valid during the callback. */
 typedef void (*etcd_alarm_list_fn)(etcd_client *client, etcd_alarm_response *response, const etcd_error *err, void *arg);
 typedef void (*etcd_alarm_disarm_fn)(etcd_client *client, etcd_alarm_response *response, const etcd_error *err, void *arg);
