@@ -47,11 +47,19 @@ static int write_out(etcd__connection *c, etcd_error *err)
     return ETCD_OK;
 }
 
+/* Passwords and tokens went through it. */
+static void free_out(etcd__connection *c)
+{
+    if (c->out.data != NULL)
+        etcd__wipe(c->out.data, c->out.cap);
+    etcd__buf_free(&c->out);
+}
+
 /* DRAINING ends when the last stream has ended; not at once, as this may run inside an event of the transport. */
 static void check_drained(etcd__connection *c)
 {
     if (c->out.len == 0 && c->out.cap > WRITE_CHUNK)
-        etcd__buf_free(&c->out); /* a burst is no reason to keep its memory */
+        free_out(c); /* a burst is no reason to keep its memory */
     if (c->state == ETCD__CONNECTION_DRAINING && etcd__h2_streams_open(c->h2) == 0)
         etcd__loop_timer_start(c->loop, &c->timer, etcd__loop_now(c->loop));
 }
@@ -341,6 +349,6 @@ void etcd__connection_free(etcd__connection *c, bool politely)
     etcd__list_remove(&c->flush.node);
     etcd__stream_close(c->stream);
     etcd__h2_free(c->h2);
-    etcd__buf_free(&c->out);
+    free_out(c);
     etcd__free(c);
 }
