@@ -242,17 +242,6 @@ static void bad_client_options_are_refused(void **state)
     }
 }
 
-static void tls_is_said_to_be_missing(void **state)
-{
-    etcd_client *client;
-    etcd_error err;
-
-    (void)state;
-    assert_error(etcd_client_new(ETCD_CLIENT(.endpoints = "https://127.0.0.1:2379"), &client, &err), &err, ETCD_ERR_UNSUPPORTED,
-                 "TLS");
-    assert_null(client);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_reads_are_refused),
     cmocka_unit_test(bad_writes_are_refused),
@@ -262,7 +251,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_null_client_is_refused),
     cmocka_unit_test(malformed_endpoints_are_refused),
     cmocka_unit_test(bad_client_options_are_refused),
-    cmocka_unit_test(tls_is_said_to_be_missing),
 };
 
 int main(int argc, char **argv)
