@@ -30,12 +30,13 @@ ALLOCATION = {"malloc", "calloc", "realloc", "free", "reallocarray", "strdup", "
 ALLOCATOR = "alloc.c.o"
 
 # What the program asks for by calling these modules' functions: options from the environment, options from a file
-ON_REQUEST = {"config_env.c.o": {"getenv"}, "config_yaml.c.o": {"fopen"}}
+# Besides: where OpenSSL finds the system's authorities, to notice when they change
+ON_REQUEST = {"config_env.c.o": {"getenv"}, "config_yaml.c.o": {"fopen"}, "tls.c.o": {"getenv"}}
 
 # Variables that live as long as the process: object -> names. Besides the hook itself: what remembers that libuv and c-ares, whose
 # allocators are the process' own, were given it.
 GLOBAL_STATE = {"alloc.c.o": {"allocator"}, "uv_alloc.c.o": {"lock", "adopted", "reserve"},
-                "resolve.c.o": {"lock", "adopted", "ready"}}
+                "dns.c.o": {"lock", "adopted", "ready"}}
 
 
 def objects(archive):

@@ -214,6 +214,50 @@ static void fd_tells_of_data(void **state)
     etcd__loop_free(e.loop);
 }
 
+struct opener {
+    struct reader first, second;
+};
+
+static void on_first_data(void *arg, int events)
+{
+    struct opener *o = arg;
+
+    on_data(&o->first, events);
+    if (o->second.poll == NULL)
+        watch_it(&o->second);
+}
+
+/* The same for what a handler of libuv itself begins to watch. */
+static void fd_tells_of_data_watched_in_a_handler(void **state)
+{
+    struct embedded e = embed();
+    struct opener o = {.first.loop = e.loop, .second.loop = e.loop};
+    int first[2], second[2];
+
+    (void)state;
+    assert_int_equal(pipe(first), 0);
+    assert_int_equal(pipe(second), 0);
+    o.first.fd = first[0];
+    o.second.fd = second[0];
+    assert_int_equal(etcd__poll_new(e.loop, first[0], on_first_data, &o, &o.first.poll, NULL), ETCD_OK);
+    assert_int_equal(etcd__poll_want(o.first.poll, ETCD__POLL_READ), ETCD_OK);
+    etcd__loop_turn(e.loop, 0);
+    assert_int_equal(write(first[1], "a", 1), 1);
+    assert_true(etcd_test_readable(e.fd, 10000));
+    etcd__loop_turn(e.loop, 0);
+    assert_non_null(o.second.poll);
+    assert_false(etcd_test_readable(e.fd, 0));
+    assert_int_equal(write(second[1], "abc", 3), 3);
+    assert_true(etcd_test_readable(e.fd, 1000));
+    etcd__loop_turn(e.loop, 0);
+    assert_int_equal(o.second.n, 3);
+    etcd__poll_close(o.first.poll, false);
+    etcd__poll_close(o.second.poll, false);
+    (void)close(first[1]);
+    (void)close(second[1]);
+    etcd__loop_free(e.loop);
+}
+
 /* fork. */
 
 static int child_status(pid_t child)
@@ -409,6 +453,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(fd_tells_of_wakes_and_tasks),
         cmocka_unit_test(earlier_timer_shortens_the_wait),
         cmocka_unit_test(fd_tells_of_data),
+        cmocka_unit_test(fd_tells_of_data_watched_in_a_handler),
         cmocka_unit_test(fork_leaves_the_parent_alone),
         cmocka_unit_test(fork_inside_a_handler),
         cmocka_unit_test(fork_while_another_thread_waits),

@@ -210,7 +210,8 @@ static void wrong_name(void **state)
     assert_int_equal(p.u.opened, 0);
     assert_int_equal(p.u.code, ETCD_ERR_CONNECTION);
     (void)snprintf(want, sizeof want,
-                   "TLS handshake with 127.0.0.1:%u: certificate of 127.0.0.1:%u is for localhost, 127.0.0.1, not for etcd.example",
+                   "TLS handshake with 127.0.0.1:%u: certificate of 127.0.0.1:%u is for localhost, 127.0.0.1, "
+                   "not for etcd.example",
                    p.u.target.port, p.u.target.port);
     assert_string_equal(p.u.why, want);
     carry(&p);
