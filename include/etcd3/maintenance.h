@@ -33,7 +33,7 @@ typedef struct etcd_alarm_member {
 } etcd_alarm_member;
 
 typedef struct etcd_alarm_response {
-    etcd_response_header header; /**< all zero after etcd_alarm_disarm() of all */
+    etcd_response_header header; /**< all zero after etcd_alarm_disarm() of all, and from servers 3.4 */
     const etcd_alarm_member *alarms;
     size_t n_alarms;
 } etcd_alarm_response;
@@ -60,8 +60,8 @@ typedef struct etcd_status_response {
     size_t n_errors;
     int64_t db_size_in_use; /**< bytes of db_size that a defragmentation would leave */
     bool is_learner;
-    etcd_bytes storage_version;                /**< servers 3.6 and later, as the following */
-    int64_t db_size_quota;                     /**< bytes */
+    etcd_bytes storage_version; /**< may be behind `version` for a while. Servers 3.6 and later, as the following */
+    int64_t db_size_quota;      /**< bytes */
     const etcd_downgrade_info *downgrade_info; /**< NULL when the server said nothing of it */
 } etcd_status_response;
 
@@ -78,7 +78,7 @@ typedef struct etcd_hash_kv_response {
 } etcd_hash_kv_response;
 
 typedef struct etcd_move_leader_response {
-    etcd_response_header header;
+    etcd_response_header header; /**< all zero: servers send none */
 } etcd_move_leader_response;
 
 typedef struct etcd_downgrade_response {
@@ -150,13 +150,15 @@ ETCD_EXPORT int etcd_move_leader(etcd_client *client, uint64_t member_id, const 
 ETCD_EXPORT int etcd_move_leader_async(etcd_client *client, uint64_t member_id, const etcd_call_options *call,
                                        etcd_move_leader_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
-/** Asks whether the cluster can be downgraded to a version, "3.5", lets it, or takes that back. `action` is of
+/** Asks whether the cluster can be downgraded to a version, "3.5.0", lets it, or takes that back. `action` is of
  *  etcd_downgrade_action; `version` may be NULL for ETCD_DOWNGRADE_CANCEL.
  *
  *  ETCD_ERR_ARGUMENT for another action; ETCD_ERR_WRONG_DOWNGRADE_VERSION_FORMAT,
- *  ETCD_ERR_INVALID_DOWNGRADE_TARGET_VERSION, ETCD_ERR_DOWNGRADE_IN_PROCESS, ETCD_ERR_NO_INFLIGHT_DOWNGRADE from
- *  servers 3.5. Sent at most once but for ETCD_DOWNGRADE_VALIDATE. Servers 3.5 and later; older ones answer
- *  ETCD_ERR_UNIMPLEMENTED. Since 0.1. */
+ *  ETCD_ERR_INVALID_DOWNGRADE_TARGET_VERSION, ETCD_ERR_DOWNGRADE_IN_PROCESS; ETCD_ERR_NO_INFLIGHT_DOWNGRADE from
+ *  servers 3.5, where later ones find nothing wrong. Sent at most once but for ETCD_DOWNGRADE_VALIDATE.
+ *
+ *  Servers 3.5 and later; older ones answer ETCD_ERR_UNIMPLEMENTED. Servers 3.5 do what they are told but forget to
+ *  answer: ETCD_ERR_TIMEOUT with ETCD_ERROR_MAYBE_APPLIED. Since 0.1. */
 ETCD_EXPORT int etcd_downgrade(etcd_client *client, int32_t action, const char *version, const etcd_call_options *call,
                                etcd_downgrade_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_downgrade_async(etcd_client *client, int32_t action, const char *version, const etcd_call_options *call,

@@ -1,7 +1,6 @@
 /* See real.h. */
 #include "real.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -221,25 +219,11 @@ void real_assert_keys(etcd_get_response *response, const char *keys, const char 
 
 void real_grant(int64_t lease, int ttl_s)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    char body[128], request[512], answer[2048];
-    const char *port = strrchr(etcd_server_endpoint(real_server(), 0), ':') + 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    size_t len = 0;
-    ssize_t n;
+    etcd_client *client = real_client_with(ETCD_CLIENT());
+    etcd_error err;
 
-    address.sin_port = htons((uint16_t)strtol(port, NULL, 10));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    snprintf(body, sizeof body, "{\"ID\":\"%" PRId64 "\",\"TTL\":\"%d\"}", lease, ttl_s);
-    snprintf(request, sizeof request, "POST /v3/lease/grant HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
-    while ((n = recv(fd, answer + len, sizeof answer - 1 - len, 0)) > 0)
-        len += (size_t)n;
-    close(fd);
-    answer[len] = '\0';
-    if (strstr(answer, " 200 ") == NULL)
-        fail_msg("lease grant: %s", answer);
+    assert_ok(etcd_lease_grant(client, ttl_s, ETCD_LEASE_GRANT(.id = lease), NULL, &err), &err);
+    etcd_client_free(client);
 }
 
 void real_end(struct real_ending *ending, void *response, const etcd_error *err)

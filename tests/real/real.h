@@ -64,7 +64,7 @@ etcd_get_response *real_get(etcd_client *client, const char *key, const etcd_get
 
 void real_assert_keys(etcd_get_response *response, const char *keys, const char *file, int line);
 
-/** Grants a lease of this id on the shared server, by etcd's own JSON gateway: leases are not this library's business yet. */
+/** Grants a lease of this id on the shared server. */
 void real_grant(int64_t lease, int ttl_s);
 
 /** How a call ended. Filled by its callback, which may run on another thread. */
