@@ -173,6 +173,7 @@ void fake__store_free(fake_store *store);
 /** Sets request.message; returns the memory to free with the stream, or NULL. */
 void *fake__decode(fake_request *request);
 size_t fake__store_count(const fake_store *store);
+int64_t fake__store_version(const fake_store *store, const char *key);
 int64_t fake__store_revision(const fake_store *store);
 size_t fake__store_writes(const fake_store *store);
 

@@ -124,6 +124,14 @@ static size_t lower_bound(const fake_store *store, etcd_bytes key)
     return low;
 }
 
+int64_t fake__store_version(const fake_store *store, const char *key)
+{
+    const etcd_bytes bytes = {key, strlen(key)};
+    size_t at = lower_bound(store, bytes);
+
+    return at < store->n && compare_bytes(store->entries[at].key, bytes) == 0 ? store->entries[at].version : 0;
+}
+
 static bool in_range(etcd_bytes candidate, etcd_bytes key, etcd_bytes end)
 {
     if (end.len == 0)

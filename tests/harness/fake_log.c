@@ -232,6 +232,16 @@ int64_t fake_server_kv_revision(fake_server *server)
     return revision;
 }
 
+int64_t fake_server_kv_version(fake_server *server, const char *key)
+{
+    int64_t version;
+
+    fake__lock(server);
+    version = fake__store_version(server->store, key);
+    fake__unlock(server);
+    return version;
+}
+
 size_t fake_server_kv_writes(fake_server *server)
 {
     size_t n;

@@ -287,6 +287,8 @@ bool fake_server_wait_conns(fake_server *server, size_t n, int timeout_ms);
 bool fake_server_wait_closed(fake_server *server, size_t n, int timeout_ms);
 bool fake_server_wait(fake_server *server, bool (*predicate)(fake_server *server, void *arg), void *arg, int timeout_ms);
 
+/** The version of a key: how often it was put since it was created; 0 when it does not exist. */
+int64_t fake_server_kv_version(fake_server *server, const char *key);
 /** Keys in the store, and the revision. */
 size_t fake_server_kv_count(fake_server *server);
 int64_t fake_server_kv_revision(fake_server *server);
