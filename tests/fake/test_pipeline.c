@@ -58,7 +58,7 @@ static void check_put(const batch *b, size_t i, size_t *n_ok, size_t *n_maybe)
     *n_maybe += err->code != ETCD_OK;
 }
 
-/* n puts of different keys, all started before there is a connection; the first connection meets its fate, the next one serves. */
+/* n puts of different keys, started before there is a connection; the first one meets its fate, the next one serves. */
 static fake_conn_log run_batch(batch *b, const fake_script *script, size_t *n_ok, size_t *n_maybe)
 {
     static char value[100000];
