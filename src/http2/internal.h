@@ -34,6 +34,7 @@ struct etcd__h2 {
     size_t n_open;              /* of these */
     etcd__h2_stream *last_used; /* an open one, or NULL: most frames are for the stream of the one before */
     size_t n_known;             /* streams of nghttp2: the open ones and those whose RST_STREAM is not sent yet */
+    uint32_t next_id;           /* of a stream that we open; more than INT32_MAX: there are no more */
     uint32_t peer_max_streams;
     uint32_t peer_max_header_list;
 
@@ -63,6 +64,7 @@ struct etcd__h2 {
     uint64_t emitted;         /* bytes of output made so far, `early` included */
     etcd__h2_stream *opening; /* nghttp2 is about to hand out its HEADERS */
     etcd__hpack hpack;
+    etcd__buf scratch;  /* for plans while they are made */
     bool out_of_memory; /* in a callback of nghttp2 */
     bool goaway_ours;   /* a GOAWAY that etcd__h2_goaway() queued */
     bool ping_under_way;
@@ -124,8 +126,8 @@ void etcd__h2_not_http2(etcd__h2 *h2, const uint8_t *data, size_t len);
 /** The listener of a stream, or NULL. */
 etcd__h2_stream *etcd__h2_stream_find(etcd__h2 *h2, int32_t id);
 
-/** Gives back the memory of its plan. */
-void etcd__h2_stream_free_plan(etcd__h2_stream *stream);
+/** Forgets its plan, which may hold secrets. */
+void etcd__h2_stream_free_plan(etcd__h2 *h2, etcd__h2_stream *stream);
 
 /** Unlinks a stream: nghttp2 no longer knows its listener. */
 void etcd__h2_stream_detach(etcd__h2_stream *stream);

@@ -133,7 +133,7 @@ static int put_headers(etcd__h2 *h2, const uint8_t *header)
     out->len += FRAME_HEADER;
     if (etcd__hpack_encode(&h2->hpack, stream->plan, stream->plan_len, out) < 0)
         return ETCD_ERR_NO_MEMORY;
-    etcd__h2_stream_free_plan(stream);
+    etcd__h2_stream_free_plan(h2, stream);
     len = out->len - start - FRAME_HEADER;
     if (len > MAX_FRAME) {
         put_frame_header(out->data + start, MAX_FRAME, NGHTTP2_HEADERS, flags, stream->id);

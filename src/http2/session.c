@@ -344,8 +344,9 @@ int etcd__h2_new(const etcd__h2_config *config, const etcd__h2_events *events, v
     h2->events = events;
     h2->arg = arg;
     set_config(&h2->config, config);
+    h2->next_id = (uint32_t)h2->config.first_stream_id;
     etcd__list_init(&h2->streams);
-    h2->early.max = SIZE_MAX;
+    h2->early.max = h2->scratch.max = SIZE_MAX;
     h2->no_slots = true;
     etcd__hpack_init(&h2->hpack);
     if (make_nghttp2(h2) != 0 || submit_preface(h2) != 0) {
@@ -367,14 +368,13 @@ void etcd__h2_free(etcd__h2 *h2)
     nghttp2_session_del(h2->ng);
     etcd__h2_pool_free(&h2->pool);
     etcd__buf_free(&h2->early);
+    etcd__buf_free(&h2->scratch);
     etcd__free(h2);
 }
 
-static int32_t ids_left(const etcd__h2 *h2)
+static uint32_t ids_left(const etcd__h2 *h2)
 {
-    uint32_t next = nghttp2_session_get_next_stream_id(h2->ng);
-
-    return next > MAX_STREAM_ID ? 0 : (int32_t)(((uint32_t)MAX_STREAM_ID - next) / 2 + 1);
+    return h2->next_id > MAX_STREAM_ID ? 0 : ((uint32_t)MAX_STREAM_ID - h2->next_id) / 2 + 1;
 }
 
 size_t etcd__h2_stream_slots(const etcd__h2 *h2)
@@ -386,7 +386,7 @@ size_t etcd__h2_stream_slots(const etcd__h2 *h2)
     if (h2->n_known >= h2->peer_max_streams)
         return 0;
     left = h2->peer_max_streams - h2->n_known;
-    return left < (size_t)ids_left(h2) ? left : (size_t)ids_left(h2);
+    return left < ids_left(h2) ? left : ids_left(h2);
 }
 
 size_t etcd__h2_streams_open(const etcd__h2 *h2)
@@ -442,7 +442,8 @@ static void receive_slice(etcd__h2 *h2, const uint8_t *data, size_t len)
     etcd__h2_check_idle(h2, len);
     etcd__h2_check_answers(h2);
     if (h2->failure.code != ETCD_OK)
-        (void)nghttp2_session_terminate_session2(h2->ng, 0, NGHTTP2_ENHANCE_YOUR_CALM);
+        (void)nghttp2_session_terminate_session2(
+            h2->ng, 0, h2->failure.code == ETCD_ERR_PROTOCOL ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_INTERNAL_ERROR);
     if (h2->failure.code != ETCD_OK || !nghttp2_session_check_request_allowed(h2->ng))
         etcd__h2_flush_early(h2);
 }

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ETCD__H2_SMALL_PLAN 40
+
 typedef struct etcd__h2 etcd__h2;
 typedef struct etcd__h2_stream etcd__h2_stream;
 
@@ -78,10 +80,12 @@ struct etcd__h2_stream {
     const uint8_t *body; /* borrowed body of a request with a single message, see etcd__h2_stream_open() */
     size_t body_len, body_sent;
     uint64_t proof_offset; /* output offset behind the byte without which the peer cannot act; UINT64_MAX before it was taken */
-    uint8_t *plan;         /* of its header block until that was taken, see http2/hpack.h */
+    uint8_t small_plan[ETCD__H2_SMALL_PLAN];
+    uint8_t *plan; /* of its header block until that was taken, see http2/hpack.h; small_plan or a block */
     size_t plan_len;
     size_t unreturned; /* received bytes, consumed, that the peer has not been given back yet */
     int32_t id;
+    bool secret;       /* the plan holds one: it is wiped */
     bool auto_consume; /* may be set and cleared at any time */
     bool half_close;   /* END_STREAM follows what is queued */
     bool open_ended;   /* opened without half_close: proof_offset is behind its headers */

@@ -4,6 +4,7 @@
  * listens any more, so a stream struct may be freed while nghttp2 still has frames for it. */
 #include "http2/internal.h"
 
+#include "base/alloc.h"
 #include "base/error.h"
 
 #include <string.h>
@@ -23,14 +24,16 @@ etcd__h2_stream *etcd__h2_stream_find(etcd__h2 *h2, int32_t id)
     return stream;
 }
 
-/* The size as RFC 9113 6.5.2 counts it. nghttp2 would close the stream as if refused when it is over its own or the peer's limit.
- */
-static size_t header_list_size(const etcd__h2_header *headers, size_t n_headers)
+/* The size as RFC 9113 6.5.2 counts it, and whether one of the fields is a secret. */
+static size_t header_list_size(const etcd__h2_header *headers, size_t n_headers, bool *secret)
 {
     size_t size = 0;
 
-    for (size_t i = 0; i < n_headers; i++)
+    *secret = false;
+    for (size_t i = 0; i < n_headers; i++) {
         size += headers[i].name_len + headers[i].value_len + 32;
+        *secret |= headers[i].never_index;
+    }
     return size;
 }
 
@@ -55,27 +58,60 @@ static int check_open(const etcd__h2 *h2, size_t size, etcd_error *err)
     return ETCD_OK;
 }
 
+void etcd__h2_stream_free_plan(etcd__h2 *h2, etcd__h2_stream *stream)
+{
+    if (stream->secret)
+        etcd__wipe(stream->plan, stream->plan_len);
+    if (stream->plan != stream->small_plan)
+        etcd__h2_pool_give(&h2->pool, stream->plan);
+    stream->plan = NULL;
+}
+
+static void drop_plan(etcd__h2 *h2, etcd__h2_stream *stream)
+{
+    etcd__hpack_drop(&h2->hpack);
+    etcd__h2_stream_free_plan(h2, stream);
+}
+
+/* `size` is an upper bound; mostly the plan is much smaller. */
+static int make_plan(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_header *headers, size_t n_headers, size_t size)
+{
+    int rc = etcd__buf_reserve(&h2->scratch, size);
+
+    if (rc < 0)
+        return rc;
+    stream->plan_len = etcd__hpack_prepare(&h2->hpack, headers, n_headers, h2->scratch.data);
+    stream->plan = stream->small_plan;
+    if (stream->plan_len > sizeof stream->small_plan)
+        stream->plan = etcd__h2_pool_take(&h2->pool, stream->plan_len);
+    if (stream->plan != NULL)
+        memcpy(stream->plan, h2->scratch.data, stream->plan_len);
+    else
+        etcd__hpack_drop(&h2->hpack);
+    if (stream->secret)
+        etcd__wipe(h2->scratch.data, stream->plan_len);
+    return stream->plan != NULL ? ETCD_OK : ETCD_ERR_NO_MEMORY;
+}
+
 int etcd__h2_stream_open(etcd__h2 *h2, etcd__h2_stream *stream, const etcd__h2_header *headers, size_t n_headers,
                          const uint8_t *body, size_t body_len, bool half_close, etcd_error *err)
 {
-    size_t size = header_list_size(headers, n_headers);
-    uint8_t *plan;
+    size_t size = header_list_size(headers, n_headers, &stream->secret);
     int32_t id;
     int rc = check_open(h2, size, err);
 
     if (rc < 0)
         return rc;
-    plan = etcd__h2_pool_take(&h2->pool, size);
-    if (plan == NULL)
+    rc = make_plan(h2, stream, headers, n_headers, size);
+    if (rc < 0)
         return etcd__error_no_memory(err);
     id = submit(h2, stream, half_close && body_len == 0);
     if (id < 0) {
-        etcd__h2_pool_give(&h2->pool, plan);
+        drop_plan(h2, stream);
         return id == NGHTTP2_ERR_NOMEM ? etcd__error_no_memory(err)
                                        : etcd__error_set(err, ETCD_ERR_UNSUPPORTED, "%s", nghttp2_strerror(id));
     }
-    stream->plan = plan;
-    stream->plan_len = etcd__hpack_prepare(&h2->hpack, headers, n_headers, plan);
+    h2->next_id = (uint32_t)id + 2;
     stream->session = h2;
     stream->id = id;
     stream->body = body;
@@ -145,12 +181,6 @@ void etcd__h2_stream_consumed(etcd__h2_stream *stream, size_t len)
         (void)etcd__h2_stream_give_back(stream, len);
 }
 
-void etcd__h2_stream_free_plan(etcd__h2_stream *stream)
-{
-    etcd__h2_pool_give(&stream->session->pool, stream->plan);
-    stream->plan = NULL;
-}
-
 void etcd__h2_stream_detach(etcd__h2_stream *stream)
 {
     etcd__h2 *h2 = stream->session;
@@ -164,10 +194,8 @@ void etcd__h2_stream_detach(etcd__h2_stream *stream)
         h2->opening = NULL;
     if (h2->last_used == stream)
         h2->last_used = NULL;
-    if (stream->plan != NULL) {
-        etcd__hpack_drop(&h2->hpack);
-        etcd__h2_stream_free_plan(stream);
-    }
+    if (stream->plan != NULL)
+        drop_plan(h2, stream);
     etcd__list_remove(&stream->link);
     h2->n_open--;
     stream->session = NULL;

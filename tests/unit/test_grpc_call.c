@@ -485,7 +485,7 @@ static void request_headers(void **state)
         assert_int_equal(frame->flags, H2_END_HEADERS);
         assert_string_equal(frame->fields,
                             ":method: POST\n:scheme: http\n:path: /etcdserverpb.KV/Range\n:authority: 127.0.0.1:2379\n"
-                            "grpc-timeout: 1500001u\nte: trailers\ncontent-type: application/grpc\nuser-agent: etcd3/0.1\n"
+                            "grpc-timeout: 1501m\nte: trailers\ncontent-type: application/grpc\nuser-agent: etcd3/0.1\n"
                             "client-api-version: 3.8\nhasleader: true\ntoken: s3cret\n");
         frame = h2_peer_find(&rig.peer, H2_DATA, 2 * i + 1, 0);
         assert_non_null(frame);
