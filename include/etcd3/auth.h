@@ -1,8 +1,8 @@
 /* Authentication: switching it on and off, users, roles and their permissions (service etcdserverpb.Auth).
  *
- * A user has roles, a role has permissions on keys and ranges. While authentication is enabled every caller must be
- * a user (etcd_client_options.username), and all calls here but etcd_auth_status() and reading about oneself need
- * the role `root`.
+ * A user has roles, a role has permissions on keys and ranges. While authentication is enabled every caller must be a
+ * user (etcd_client_options.username), and all calls here need the role `root` but these: etcd_user_get() of oneself,
+ * etcd_role_get() of a role that one has, and from servers 3.7 on etcd_auth_status(), for anybody.
  *
  * Names and passwords are NUL-terminated UTF-8. Passwords go to the server as they are: use TLS. The library wipes
  * its own copies.
@@ -204,8 +204,7 @@ ETCD_EXPORT int etcd_user_delete(etcd_client *client, const char *name, const et
 ETCD_EXPORT int etcd_user_delete_async(etcd_client *client, const char *name, const etcd_call_options *call,
                                        etcd_user_delete_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
-/** Gives a user a new password. Tokens of the old one stay valid until they expire. ETCD_ERR_USER_NOT_FOUND.
- *  Since 0.1. */
+/** Gives a user a new password. ETCD_ERR_USER_NOT_FOUND. Since 0.1. */
 ETCD_EXPORT int etcd_user_change_password(etcd_client *client, const char *name, const char *password,
                                           const etcd_call_options *call, etcd_user_change_password_response **out,
                                           etcd_error *err);

@@ -365,6 +365,8 @@ static void enabled_it_asks_who_calls(void **state)
                  "permission denied");
     assert_error(etcd_user_list(bob, NULL, NULL, &err), &err, ETCD_ERR_PERMISSION_DENIED, "permission denied");
     assert_roles_of(bob, "bob", "reader"); /* about oneself */
+    assert_ok(etcd_role_get(bob, "reader", NULL, NULL, &err), &err);
+    assert_error(etcd_role_get(bob, "root", NULL, NULL, &err), &err, ETCD_ERR_PERMISSION_DENIED, "permission denied");
     assert_error(etcd_user_add(bob, "eve", "x", NULL, NULL, &err), &err, ETCD_ERR_PERMISSION_DENIED, "permission denied");
     etcd_client_free(bob);
 
@@ -381,6 +383,10 @@ static void enabled_it_asks_who_calls(void **state)
         assert_true(status->enabled);
         etcd_response_free(status);
     }
+    if (etcd_server_minor(real_server()) >= 7)
+        assert_ok(etcd_auth_status(nobody, NULL, NULL, &err), &err);
+    else if (etcd_server_minor(real_server()) >= 5)
+        assert_error(etcd_auth_status(nobody, NULL, NULL, &err), &err, ETCD_ERR_USER_EMPTY, "user name is empty");
     assert_ok(etcd_auth_disable(root, NULL, NULL, &err), &err);
     assert_keys(real_get(nobody, "other", NULL), "");
     etcd_client_free(root);
