@@ -235,12 +235,17 @@ static int ask_password(char *buffer, int size, int writing, void *arg)
     return len < size ? len : -1;
 }
 
+/* OpenSSL's level 2, which not every distribution asks for: 112 bits of security, so no RSA below 2,048 bits and no SHA-1. */
+#define LEAST_SECURITY_LEVEL 2
+
 static const unsigned char alpn_h2[] = {2, 'h', '2'};
 
 static int set_rules(SSL_CTX *ctx, const etcd_tls_options *o)
 {
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 
+    if (SSL_CTX_get_security_level(ctx) < LEAST_SECURITY_LEVEL)
+        SSL_CTX_set_security_level(ctx, LEAST_SECURITY_LEVEL);
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_AUTO_RETRY);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
