@@ -1,8 +1,8 @@
 /* TLS: how a client proves who it is and checks who answers. Used for `https://` and `unixs://` endpoints, and for endpoints
  * without a scheme and `unix:` ones when these options are given; `http://` endpoints never use TLS.
  *
- * TLS 1.2 or later, ALPN "h2" required, certificates and host names verified. Before a new connection, files that have changed are
- * read again, so certificates can be rotated without a restart.
+ * TLS 1.2 or later, ALPN "h2" required, certificates and host names verified. New connections read the files again when
+ * they have changed, so certificates can be rotated without a restart.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ETCD3_TLS_H
@@ -25,7 +25,8 @@ typedef struct etcd_tls_options {
     const char *cert_pem;      /**< the same in memory; with key_pem */
     const char *key_pem;
     /** Asked for the password of an encrypted key: writes it, NUL-terminated, to `buffer` and returns its length, or a
-     *  negative number. On the driving thread, at every new connection; must neither block nor call the library. */
+     *  negative number. Whenever the key is read: within etcd_client_new(), and on the driving thread when a new
+     *  connection finds a file changed. Must not block. */
     int (*key_password_fn)(char *buffer, size_t size, void *arg);
     void *key_password_arg;
     const char *server_name;   /**< the name to ask for (SNI) and to verify instead of each endpoint's own host */
