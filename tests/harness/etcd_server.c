@@ -1,7 +1,10 @@
 /* See etcd_server.h.
  *
  * Each member serves /health and /metrics on a plain HTTP port of their own (--listen-metrics-urls): the harness needs no
- * TLS, whatever the clients use. State of a member: pid > 0 while it runs or is frozen, -1 while it is down. */
+ * TLS, whatever the clients use. State of a member: pid > 0 while it runs or is frozen, -1 while it is down.
+ *
+ * Ports stay reserved while a member is down, by sockets that are bound but do not listen: etcd, which sets SO_REUSEADDR as they
+ * do, can bind beside them, but they were bound without it, so that two harnesses never choose the same. */
 #define _GNU_SOURCE /* pipe2, execvpe, vasprintf */
 #include "harness/etcd_server.h"
 
@@ -29,7 +32,7 @@
 #define ARGS_MAX 64
 #define START_TIMEOUT_MS 30000
 #define PORT_LOW 10000
-#define PORT_HIGH 32768        /* Linux gives ports from here on to outgoing connections */
+#define PORT_HIGH 30000        /* then come those of scripts/with-etcd; Linux gives those from 32768 on to outgoing connections */
 #define WAL_BYTES (256u << 20) /* what a member may preallocate */
 
 extern char **environ;
@@ -38,7 +41,8 @@ struct member {
     pid_t pid;
     int client_port, peer_port, metrics_port;
     char endpoint[URL_SIZE], unix_endpoint[URL_SIZE], peer_url[URL_SIZE];
-    bool removed; /* from the cluster, by the test */
+    int reserved[3]; /* sockets that hold the ports, -1: none */
+    bool removed;    /* from the cluster, by the test */
 };
 
 struct etcd_server {
@@ -81,29 +85,23 @@ __attribute__((format(printf, 1, 2))) static void complain(const char *format, .
 
 /* ---- ports ---- */
 
-static int bindable(int port)
+/* A socket that holds the port, -1 when somebody has it. */
+static int reserve(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int rc;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    rc = bind(fd, (const struct sockaddr *)&address, sizeof address);
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0)
+        return fd;
     close(fd);
-    return rc == 0;
+    return -1;
 }
 
-static bool port_is_ours(const struct etcd_server *server, int port)
-{
-    for (int i = 0; i < server->n_members; i++) {
-        const struct member *m = &server->members[i];
-        if (m->client_port == port || m->peer_port == port || m->metrics_port == port)
-            return true;
-    }
-    return false;
-}
-
-static int free_port(const struct etcd_server *server)
+static int free_port(int *reservation)
 {
     for (int tries = 0; tries < 1000; tries++) {
         uint32_t random = 0;
@@ -112,10 +110,19 @@ static int free_port(const struct etcd_server *server)
         if (getrandom(&random, sizeof random, 0) != sizeof random)
             return -1;
         port = PORT_LOW + (int)(random % (PORT_HIGH - PORT_LOW));
-        if (!port_is_ours(server, port) && bindable(port))
+        if ((*reservation = reserve(port)) >= 0)
             return port;
     }
     return -1;
+}
+
+static void release_ports(struct member *m)
+{
+    for (int i = 0; i < 3; i++) {
+        if (m->reserved[i] >= 0)
+            close(m->reserved[i]);
+        m->reserved[i] = -1;
+    }
 }
 
 /* ---- HTTP, as much as /health and /metrics need ---- */
@@ -387,9 +394,10 @@ static int choose_ports(struct etcd_server *server, int member)
 {
     struct member *m = &server->members[member];
 
-    m->client_port = free_port(server);
-    m->peer_port = free_port(server);
-    m->metrics_port = free_port(server);
+    release_ports(m);
+    m->client_port = free_port(&m->reserved[0]);
+    m->peer_port = free_port(&m->reserved[1]);
+    m->metrics_port = free_port(&m->reserved[2]);
     if (m->client_port < 0 || m->peer_port < 0 || m->metrics_port < 0)
         return -1;
     snprintf(m->endpoint, URL_SIZE, "%s://127.0.0.1:%d", server->options.cert_file != NULL ? "https" : "http", m->client_port);
@@ -471,7 +479,7 @@ static struct etcd_server *new_server(const struct etcd_server_options *options)
     server->binary = binary != NULL && *binary != '\0' ? binary : "etcd";
     server->janitor_fd = -1;
     for (int i = 0; i < ETCD_SERVER_MEMBERS_MAX; i++)
-        server->members[i].pid = -1;
+        server->members[i] = (struct member){.pid = -1, .reserved = {-1, -1, -1}};
     return server;
 }
 
@@ -511,6 +519,8 @@ void etcd_server_stop(struct etcd_server *server)
         close(server->janitor_fd);
         waitpid(server->janitor, NULL, 0);
     }
+    for (int i = 0; i < ETCD_SERVER_MEMBERS_MAX; i++)
+        release_ports(&server->members[i]);
     free_args(server);
     free(server);
 }
@@ -619,7 +629,11 @@ static int await_member(struct etcd_server *server, int member, int64_t deadline
 {
     while (!answer_has(server->members[member].metrics_port, "/health", "\"health\":\"true\"")) {
         if (!running(server, member) || now_ms() >= deadline) {
-            complain("member %d %s", member, running(server, member) ? "is not healthy in time" : "ended");
+            bool ended = !running(server, member);
+
+            complain("member %d %s", member, ended ? "ended" : "is not healthy in time");
+            if (ended)
+                show_log(server, member);
             return -1;
         }
         pause_ms(5);

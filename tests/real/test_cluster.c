@@ -97,9 +97,11 @@ static void every_error_names_the_member_that_was_asked(void **state)
 {
     struct etcd_server *server = start(MEMBERS);
     etcd_client *client = client_of(etcd_server_endpoints(server), false);
+    uint64_t ids[MEMBERS] = {0};
     int seen = 0;
 
     (void)state;
+    await_all(client, ids);
     for (int i = 0; i < 100 && seen != (1 << MEMBERS) - 1; i++) {
         etcd_error err;
 
