@@ -35,6 +35,7 @@ struct etcd__call {
 
     /* the result, valid in on_done and after */
     int code;           /* ETCD_OK or the error's code */
+    uint32_t flags;     /* of the error, also when there is no memory for more */
     etcd_error *error;  /* why it failed, from etcd__malloc; NULL when there was no memory even for that */
     uint8_t *response;  /* block of etcd__malloc with a writable byte behind it; the owner takes it and sets it to
                            NULL */

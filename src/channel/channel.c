@@ -142,6 +142,7 @@ static void end_locally(etcd__call *call, int code)
     describe_wait(call, wait, sizeof wait);
     if (!call->read_only && may_have_arrived(call))
         flags |= ETCD_ERROR_MAYBE_APPLIED;
+    call->flags = flags;
     err = error_of(call);
     if (err != NULL) {
         char endpoint[ETCD_ERROR_ENDPOINT_MAX];
@@ -277,7 +278,7 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
 {
     etcd__call *call = ETCD__CONTAINER_OF(grpc, etcd__call, grpc);
     etcd__channel *channel = call->channel;
-    etcd_error *err;
+    etcd_error no_memory, *err;
     etcd__verdict verdict;
     int code;
 
@@ -292,15 +293,14 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
     }
     call->served_by->stats.failures++;
     err = error_of(call);
-    if (err == NULL) {
-        finish(call, ETCD_ERR_NO_MEMORY);
-        return;
-    }
+    if (err == NULL)
+        err = &no_memory; /* the code and the flags still count */
     verdict = etcd__outcome_judge(status, call->read_only, err);
     set_endpoint(err, call->connection->endpoint->text);
     if (status->origin == ETCD__GRPC_FROM_CONNECTION)
         add_reason(err, call->connection->why);
     code = err->code;
+    call->flags = err->flags;
     if (etcd__outcome_blames_peer(code))
         etcd__peer_avoid(call->served_by);
     if (channel->leader != NULL && code <= ETCD_ERR_NO_LEADER && code >= ETCD_ERR_TIMEOUT_WAIT_APPLIED_INDEX)

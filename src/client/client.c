@@ -7,6 +7,7 @@
 #include "client/options.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -249,12 +250,16 @@ void etcd__client_unref(etcd_client *client)
 
 static int start_thread(etcd_client *client, etcd_error *err)
 {
+    sigset_t all, before;
     int rc;
 
     if (client->manual)
         return ETCD_OK;
     etcd__client_ref(client);
+    (void)sigfillset(&all); /* the thread inherits it: the program's handlers never run there */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = uv_thread_create(&client->io_thread, etcd__driver_main, client);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0)
         return ETCD_OK;
     atomic_fetch_sub_explicit(&client->refs, 1, memory_order_relaxed);

@@ -259,6 +259,8 @@ static int error_of(const etcd__user_call *call, etcd_error *err)
         etcd__error_set(err, call->call.code, "%s", etcd_error_text(call->call.code));
     else if (err != NULL)
         *err = *call->call.error;
+    if (call->call.error == NULL && err != NULL)
+        err->flags = call->call.flags;
     if (call->went_on && err != NULL)
         err->flags |= ETCD_ERROR_MAYBE_APPLIED; /* in part */
     return call->call.code;
@@ -413,10 +415,15 @@ int etcd__unary_start(etcd_client *client, const etcd__unary *unary, const void 
     }
     if (id != NULL)
         *id = call->id;
-    wake = etcd__driver_notify(client);
-    uv_mutex_unlock(&client->shared.lock);
-    if (wake)
-        etcd__loop_wake(client->io.loop);
     etcd__error_clear(err);
+    wake = etcd__driver_notify(client);
+    if (wake)
+        etcd__client_ref(client);
+    uv_mutex_unlock(&client->shared.lock);
+    /* From here on the callback may run, and free the client and whatever `id` and `err` are part of. */
+    if (wake) {
+        etcd__loop_wake(client->io.loop);
+        etcd__client_unref(client);
+    }
     return ETCD_OK;
 }
