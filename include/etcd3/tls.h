@@ -26,7 +26,7 @@ typedef struct etcd_tls_options {
     const char *key_pem;
     /** Asked for the password of an encrypted key: writes it, NUL-terminated, to `buffer` and returns its length, or a
      *  negative number. Whenever the key is read: within etcd_client_new(), and on the driving thread when a new
-     *  connection finds a file changed. Must not block. */
+     *  connection finds a file changed. Must neither block nor call the library. */
     int (*key_password_fn)(char *buffer, size_t size, void *arg);
     void *key_password_arg;
     const char *server_name;   /**< the name to ask for (SNI) and to verify instead of each endpoint's own host */
