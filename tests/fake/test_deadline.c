@@ -521,13 +521,19 @@ static void windows_make_calls_wait(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(deadlines_hold_whatever_the_peer_does),  cmocka_unit_test(deadlines_hold_in_manual_mode),
-    cmocka_unit_test(deadlines_hold_in_a_black_hole),         cmocka_unit_test(the_clients_default_is_a_deadline_too),
+    cmocka_unit_test(deadlines_hold_whatever_the_peer_does),
+    cmocka_unit_test(deadlines_hold_in_manual_mode),
+    cmocka_unit_test(deadlines_hold_in_a_black_hole),
+    cmocka_unit_test(the_clients_default_is_a_deadline_too),
     cmocka_unit_test(a_call_that_waits_for_a_token_says_so),
-    cmocka_unit_test(each_call_has_its_own_deadline),         cmocka_unit_test(closing_ends_all_calls_at_once),
-    cmocka_unit_test(closing_ends_all_calls_in_manual_mode),  cmocka_unit_test(canceling_takes_effect_at_once),
-    cmocka_unit_test(another_thread_cancels_a_blocking_call), cmocka_unit_test(another_thread_closes_during_a_blocking_call),
-    cmocka_unit_test(stream_limits_make_calls_wait),          cmocka_unit_test(windows_make_calls_wait),
+    cmocka_unit_test(each_call_has_its_own_deadline),
+    cmocka_unit_test(closing_ends_all_calls_at_once),
+    cmocka_unit_test(closing_ends_all_calls_in_manual_mode),
+    cmocka_unit_test(canceling_takes_effect_at_once),
+    cmocka_unit_test(another_thread_cancels_a_blocking_call),
+    cmocka_unit_test(another_thread_closes_during_a_blocking_call),
+    cmocka_unit_test(stream_limits_make_calls_wait),
+    cmocka_unit_test(windows_make_calls_wait),
 };
 
 int main(int argc, char **argv)
