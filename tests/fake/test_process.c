@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* The signals that a thread of this process blocks, as a mask with bit n-1 for signal n. */
@@ -27,37 +27,33 @@ static uint64_t blocked_by(const char *tid)
 
 static void the_io_thread_takes_no_signals(void **state)
 {
-    fake_server *server = fake_server_start(NULL);
     uint64_t usr1 = UINT64_C(1) << (SIGUSR1 - 1);
-    char self[32];
-    size_t before = 0, with_client = 0;
-    etcd_client *client;
+    etcd_client *client = fake_client("127.0.0.1:1", false);
+    size_t others = 0;
     struct dirent *entry;
+    char self[32];
     etcd_error err;
+    DIR *tasks;
 
     (void)state;
+    /* once it has worked, the thread is past what the C library blocks while it starts one */
+    assert_int_equal(fake_get.run(client, ETCD_CALL(.timeout_ms = 20), &err), ETCD_ERR_DEADLINE_EXCEEDED);
     (void)snprintf(self, sizeof self, "%ld", (long)getpid());
-    for (int pass = 0; pass < 2; pass++) {
-        DIR *tasks = opendir("/proc/self/task");
-        size_t blocking = 0;
-
-        assert_non_null(tasks);
-        while ((entry = readdir(tasks)) != NULL)
-            if (entry->d_name[0] != '.')
-                blocking += (blocked_by(entry->d_name) & usr1) != 0;
-        (void)closedir(tasks);
-        if (pass == 0) {
-            before = blocking;
-            client = fake_client(fake_server_endpoint(server), false);
-            assert_int_equal(fake_put.run(client, NULL, &err), ETCD_OK);
+    tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    while ((entry = readdir(tasks)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        if (strcmp(entry->d_name, self) == 0) {
+            assert_int_equal(blocked_by(self) & usr1, 0); /* the caller's own mask is as it was */
         } else {
-            with_client = blocking;
+            assert_int_not_equal(blocked_by(entry->d_name) & usr1, 0);
+            others++;
         }
     }
-    assert_int_equal(with_client, before + 1);
-    assert_int_equal(blocked_by(self) & usr1, 0); /* the caller's own mask is as it was */
+    (void)closedir(tasks);
+    assert_true(others >= 1); /* sanitizers have threads, too */
     etcd_client_free(client);
-    fake_server_stop(server);
 }
 
 int main(int argc, char **argv)
