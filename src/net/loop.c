@@ -73,6 +73,15 @@ int etcd__loop_new(void (*on_wake)(void *arg), void *arg, etcd__loop **out, etcd
     return ETCD_OK;
 }
 
+/* What was received last may be a token. */
+static void drop_buffer(uint8_t **buffer)
+{
+    if (*buffer != NULL)
+        etcd__wipe(*buffer, ETCD__SCRATCH_SIZE);
+    etcd__free(*buffer);
+    *buffer = NULL;
+}
+
 void etcd__loop_free(etcd__loop *loop)
 {
     int rc;
@@ -81,9 +90,8 @@ void etcd__loop_free(etcd__loop *loop)
         return;
     assert(!loop->in_turn || loop->forked);
     etcd__embed_free(loop);
-    etcd__free(loop->scratch);
-    etcd__free(loop->plain);
-    loop->scratch = loop->plain = NULL;
+    drop_buffer(&loop->scratch);
+    drop_buffer(&loop->plain);
     if (loop->abandoned)
         return; /* frames of the parent's thread may still refer to it: leaked in the child, on purpose */
     uv_close((uv_handle_t *)&loop->async, NULL);
