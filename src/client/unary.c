@@ -166,7 +166,8 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
     call->call.require_leader = options->require_leader || client->require_leader;
     call->call.no_retry = options->no_retry;
     if (trace_size > 0)
-        call->call.traceparent = memcpy(call->request + ETCD__GRPC_PREFIX + size + endpoint_size, options->traceparent, trace_size);
+        call->call.traceparent =
+            memcpy(call->request + ETCD__GRPC_PREFIX + size + endpoint_size, options->traceparent, trace_size);
     if (endpoint_size > 0)
         call->call.endpoint = memcpy(call->request + ETCD__GRPC_PREFIX + size, options->endpoint, endpoint_size);
     call->call.on_attempt = client->call_fn ? on_attempt : NULL;

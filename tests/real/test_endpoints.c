@@ -292,7 +292,8 @@ static void calls_are_counted(void **state)
 
     assert_ok(etcd_client_metrics_text(client, &text, &err), &err);
     assert_non_null(strstr(text->text.data, "etcd3_client_calls_total{method=\"/etcdserverpb.KV/Put\"} 5\n"));
-    assert_non_null(strstr(text->text.data, "etcd3_client_latency_seconds_bucket{method=\"/etcdserverpb.KV/Put\",le=\"+Inf\"} 5\n"));
+    assert_non_null(strstr(text->text.data,
+                           "etcd3_client_latency_seconds_bucket{method=\"/etcdserverpb.KV/Put\",le=\"+Inf\"} 5\n"));
     assert_non_null(strstr(text->text.data, "etcd3_client_endpoint_ready{endpoint=\"http://127.0.0.1:"));
     assert_non_null(strstr(text->text.data, "# TYPE etcd3_client_latency_seconds histogram\n"));
     etcd_response_free(text);
