@@ -269,6 +269,7 @@ static int start_thread(etcd_client *client, etcd_error *err)
 int etcd_client_new(const etcd_client_options *given, etcd_client **out, etcd_error *err)
 {
     etcd_client_options options;
+    etcd_tls_options tls;
     etcd_client *client;
     int rc;
 
@@ -276,6 +277,10 @@ int etcd_client_new(const etcd_client_options *given, etcd_client **out, etcd_er
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "out is NULL");
     *out = NULL;
     rc = etcd__options_load(&options, sizeof options, given, "etcd_client_options", err);
+    if (rc == ETCD_OK && options.tls != NULL) {
+        rc = etcd__options_load(&tls, sizeof tls, options.tls, "etcd_tls_options", err);
+        options.tls = &tls;
+    }
     if (rc == ETCD_OK)
         rc = check_options(&options, err);
     if (rc == ETCD_OK)

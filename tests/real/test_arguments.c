@@ -1,5 +1,6 @@
 /* What a program does wrong is told before anything is sent: each mistake has its code and a text that says what to change, and
  * leaves nothing behind in the store. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "real.h"
@@ -138,6 +139,23 @@ static void options_of_an_earlier_version_are_taken(void **state)
     assert_ok(etcd_get(client, ETCD_STR("k"), &options, &get, &err), &err);
     assert_keys(get, "k1 k2");
     etcd_client_free(client);
+}
+
+static void nested_options_are_sized_too(void **state)
+{
+    etcd_tls_options *old = malloc(offsetof(etcd_tls_options, server_name)); /* ASan watches its end */
+    const etcd_tls_options unsized = {.insecure_skip_verify = true};
+    etcd_client *client;
+    etcd_error err;
+
+    (void)state;
+    assert_non_null(old);
+    etcd_tls_options_init(old, offsetof(etcd_tls_options, server_name));
+    assert_ok(etcd_client_new(ETCD_CLIENT(.endpoints = "https://127.0.0.1:1", .tls = old), &client, &err), &err);
+    etcd_client_free(client);
+    free(old);
+    assert_error(etcd_client_new(ETCD_CLIENT(.endpoints = "https://127.0.0.1:1", .tls = &unsized), &client, &err), &err,
+                 ETCD_ERR_ARGUMENT, "etcd_tls_options.size");
 }
 
 static void bad_call_options_are_refused(void **state)
