@@ -265,6 +265,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_writes_are_refused),
     cmocka_unit_test(options_of_a_later_version_are_refused_when_set),
     cmocka_unit_test(options_of_an_earlier_version_are_taken),
+    cmocka_unit_test(nested_options_are_sized_too),
     cmocka_unit_test(bad_call_options_are_refused),
     cmocka_unit_test(a_null_client_is_refused),
     cmocka_unit_test(malformed_endpoints_are_refused),
