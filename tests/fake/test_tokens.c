@@ -18,13 +18,11 @@ static const char password[] = "correct horse battery staple";
 
 /* ---- a server that knows its users ---- */
 
-/* Token number n is "token-<n>-<filler>"; only those from `valid` on are good. */
+/* Token number n is "token-<n>-<filler>"; only those from `valid` on are good. The others are refused in one of two ways. */
 #define FILLER "9f86d081884c7d659a2feaa0c55ad015"
 
 static struct {
     atomic_int given, valid;
-    int refusal_code;
-    const char *refusal;
 } users;
 
 static void authenticate(fake_request *request, void *arg)
@@ -50,14 +48,17 @@ static void serve(fake_request *request, void *arg)
 {
     fake_seen seen = fake_server_seen(request->server, request->number);
     const char *token = fake_seen_header(&seen, "token");
+    int valid = atomic_load(&users.valid);
 
     (void)arg;
     if (token == NULL)
         fake_reply_trailers_only(request, 3, "etcdserver: user name is empty");
-    else if (strtol(token + strlen("token-"), NULL, 10) < atomic_load(&users.valid))
-        fake_reply_trailers_only(request, users.refusal_code, users.refusal);
-    else
+    else if (strtol(token + strlen("token-"), NULL, 10) >= valid)
         fake_reply_kv(request);
+    else if (valid % 2 == 0)
+        fake_reply_trailers_only(request, 16, "etcdserver: invalid auth token");
+    else
+        fake_reply_trailers_only(request, 3, "etcdserver: revision of auth store is old");
 }
 
 static fake_server *start(void)
@@ -66,8 +67,6 @@ static fake_server *start(void)
 
     atomic_store(&users.given, 0);
     atomic_store(&users.valid, 1);
-    users.refusal_code = 16;
-    users.refusal = "etcdserver: invalid auth token";
     fake_server_handle(server, AUTHENTICATE, authenticate, NULL);
     fake_server_handle(server, FAKE_RANGE, serve, NULL);
     fake_server_handle(server, FAKE_PUT, serve, NULL);
@@ -164,8 +163,6 @@ static void tokens_that_expire_in_traffic_are_renewed_once(void **state)
         assert_int_equal(pthread_create(&callers[i].thread, NULL, call_often, &callers[i]), 0);
     }
     for (int i = 1; i <= EXPIRIES; i++) {
-        users.refusal_code = i % 2 ? 16 : 3;
-        users.refusal = i % 2 ? "etcdserver: invalid auth token" : "etcdserver: revision of auth store is old";
         atomic_fetch_add(&users.valid, 1);
         assert_true(fake_server_wait_requests(server, AUTHENTICATE, (size_t)i + 1, FAKE_WAIT_MS));
         /* a call goes through few renewals: not all of them within one */
