@@ -263,13 +263,12 @@ static size_t name_index(const etcd__hpack *hpack, const etcd__hpack_entry *entr
     return entry->order ? table_index(hpack, entry) : 0;
 }
 
+/* Not one of the static table: put_known() has taken those. */
 static uint8_t *put_entry(etcd__hpack *hpack, etcd__hpack_entry *entry, uint8_t *out)
 {
     const char *name = hpack->text + entry->offset;
     size_t size = (size_t)entry->name_len + entry->value_len + ENTRY_OVERHEAD;
 
-    if (entry->static_field)
-        return put_int(out, 0x80, 7, entry->static_field);
     if (entry->order)
         return put_int(out, 0x80, 7, table_index(hpack, entry));
     if (size <= hpack->table_max - hpack->table_used) {

@@ -13,301 +13,236 @@ typedef struct exchange {
     const char *name;
     const char *steps[STEPS]; /* what the server sends on stream 1; "x": the connection is lost */
     const char *log;
-    bool streaming;
-    bool open_ended; /* the request is not complete */
+    enum { UNARY, STREAM, UNARY_OPEN, STREAM_OPEN } kind; /* OPEN: the request is not complete */
 } exchange;
 
+static bool streaming(const exchange *e)
+{
+    return e->kind == STREAM || e->kind == STREAM_OPEN;
+}
+
 static const exchange exchanges[] = {
-    {"ok", {GRPC, "m hello", "H grpc-status: 0|grpc-message: "}, "#0 message \"hello\"\n#0 end 0 server \"\"\n", false, false},
-    {"empty message", {GRPC, "m", "H grpc-status: 0"}, "#0 message \"\"\n#0 end 0 server \"\"\n", false, false},
+    {"ok", {GRPC, "m hello", "H grpc-status: 0|grpc-message: "}, "#0 message \"hello\"\n#0 end 0 server \"\"\n", UNARY},
+    {"empty message", {GRPC, "m", "H grpc-status: 0"}, "#0 message \"\"\n#0 end 0 server \"\"\n", UNARY},
     {"split over frames",
      {GRPC, "d 00", "d 000000", "d", "d 0361", "d 62", "d 63", "H grpc-status: 0"},
      "#0 message \"abc\"\n#0 end 0 server \"\"\n",
-     false,
-     false},
+     UNARY},
     {"content-type with subtype",
      {"h :status: 200|content-type: application/grpc+proto", "m a", "H grpc-status: 0"},
      "#0 message \"a\"\n#0 end 0 server \"\"\n",
-     false,
-     false},
+     UNARY},
     {"content-type with parameter",
      {"h :status: 200|content-type: Application/GRPC; x=y", "m a", "H grpc-status: 0"},
      "#0 message \"a\"\n#0 end 0 server \"\"\n",
-     false,
-     false},
+     UNARY},
     {"early hints before",
      {"h :status: 103|link: x", "h :status: 100", GRPC, "m a", "H grpc-status: 0"},
      "#0 message \"a\"\n#0 end 0 server \"\"\n",
-     false,
-     false},
+     UNARY},
     {"trailers only",
      {"H :status: 200|content-type: application/grpc|grpc-status: 5|grpc-message: no such thing"},
      "#0 end 5 server \"no such thing\"\n",
-     false,
-     false},
-    {"trailers only, no content-type",
-     {"H :status: 200|grpc-status: 5|grpc-message: x"},
-     "#0 end 5 server \"x\"\n",
-     false,
-     false},
+     UNARY},
+    {"trailers only, no content-type", {"H :status: 200|grpc-status: 5|grpc-message: x"}, "#0 end 5 server \"x\"\n", UNARY},
     {"trailers only, OK",
      {"H :status: 200|content-type: application/grpc|grpc-status: 0"},
      "#0 end 13 peer-bug \"cardinality violation: received no response message from non-server-streaming RPC\"\n",
-     false,
-     false},
+     UNARY},
     {"message decoded",
      {"H :status: 200|content-type: application/grpc|grpc-message: 100%25 %E2%82%AC %zz|grpc-status: 3"},
      "#0 end 3 server \"100% \xe2\x82\xac %zz\"\n",
-     false,
-     false},
+     UNARY},
     {"status after a message",
      {GRPC, "m hello", "H grpc-status: 14|grpc-message: etcdserver: no leader"},
      "#0 end 14 server \"etcdserver: no leader\"\n",
-     false,
-     false},
-    {"status without words", {GRPC, "H grpc-status: 1"}, "#0 end 1 server \"\"\n", false, false},
-    {"unknown status", {GRPC, "H grpc-status: 17|grpc-message: x"}, "#0 end 17 server \"x\"\n", false, false},
+     UNARY},
+    {"status without words", {GRPC, "H grpc-status: 1"}, "#0 end 1 server \"\"\n", UNARY},
+    {"unknown status", {GRPC, "H grpc-status: 17|grpc-message: x"}, "#0 end 17 server \"x\"\n", UNARY},
     {"status not a number",
      {GRPC, "m a", "H grpc-status: abc"},
      "#0 end 2 peer-bug \"transport: malformed grpc-status\"\n",
-     false,
-     false},
-    {"status negative",
-     {GRPC, "m a", "H grpc-status: -1"},
-     "#0 end 2 peer-bug \"transport: malformed grpc-status\"\n",
-     false,
-     false},
-    {"status empty", {GRPC, "m a", "H grpc-status: "}, "#0 end 2 peer-bug \"transport: malformed grpc-status\"\n", false, false},
-    {"no status",
-     {GRPC, "m a", "H x: y"},
-     "#0 end 2 peer-bug \"the server ended the call without a grpc-status\"\n",
-     false,
-     false},
-    {"no trailers", {GRPC, "M a"}, "#0 end 13 peer-bug \"server closed the stream without sending trailers\"\n", false, false},
+     UNARY},
+    {"status negative", {GRPC, "m a", "H grpc-status: -1"}, "#0 end 2 peer-bug \"transport: malformed grpc-status\"\n", UNARY},
+    {"status empty", {GRPC, "m a", "H grpc-status: "}, "#0 end 2 peer-bug \"transport: malformed grpc-status\"\n", UNARY},
+    {"no status", {GRPC, "m a", "H x: y"}, "#0 end 2 peer-bug \"the server ended the call without a grpc-status\"\n", UNARY},
+    {"no trailers", {GRPC, "M a"}, "#0 end 13 peer-bug \"server closed the stream without sending trailers\"\n", UNARY},
     {"status before the end does not count",
      {"h :status: 200|content-type: application/grpc|grpc-status: 0|grpc-message: a", "M a"},
      "#0 end 13 peer-bug \"server closed the stream without sending trailers\"\n",
-     false,
-     false},
+     UNARY},
     {"no trailers, HTTP error",
      {"h :status: 503|content-type: application/grpc", "D"},
      "#0 end 14 http \"unexpected HTTP status code received from server: 503 (Service Unavailable)\"\n",
-     false,
-     false},
+     UNARY},
     {"no message",
      {GRPC, "H grpc-status: 0"},
      "#0 end 13 peer-bug \"cardinality violation: received no response message from non-server-streaming RPC\"\n",
-     false,
-     false},
+     UNARY},
     {"two messages",
      {GRPC, "m a", "m b", "H grpc-status: 0"},
      "#0 end 13 peer-bug \"cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message\"\n",
-     false,
-     false},
+     UNARY},
     {"message cut off",
      {GRPC, "d 0000000005616263", "H grpc-status: 0"},
      "#0 end 13 peer-bug \"unexpected EOF: the server ended the stream inside a message\"\n",
-     false,
-     false},
+     UNARY},
     {"prefix cut off",
      {GRPC, "m a", "d 0000", "H grpc-status: 0"},
      "#0 end 13 peer-bug \"unexpected EOF: the server ended the stream inside a message\"\n",
-     false,
-     false},
+     UNARY},
     {"cut off with a status",
      {GRPC, "d 0000000005616263", "H grpc-status: 4|grpc-message: late"},
      "#0 end 4 server \"late\"\n",
-     false,
-     false},
+     UNARY},
     {"compressed without encoding",
      {GRPC, "d 010000000161"},
      "#0 end 13 peer-bug \"grpc: compressed flag set with identity or empty encoding\"\n",
-     false,
-     false},
+     UNARY},
     {"compressed, identity",
      {"h :status: 200|content-type: application/grpc|grpc-encoding: identity", "d 010000000161"},
      "#0 end 13 peer-bug \"grpc: compressed flag set with identity or empty encoding\"\n",
-     false,
-     false},
+     UNARY},
     {"compressed by gzip",
      {"h :status: 200|content-type: application/grpc|grpc-encoding: gzip", "d 010000000161"},
      "#0 end 13 peer-bug \"grpc: Decompressor is not installed for grpc-encoding \"gzip\"\"\n",
-     false,
-     false},
+     UNARY},
     {"encoding not used",
      {"h :status: 200|content-type: application/grpc|grpc-encoding: gzip", "m a", "H grpc-status: 0"},
      "#0 message \"a\"\n#0 end 0 server \"\"\n",
-     false,
-     false},
-    {"flag of 2", {GRPC, "d 020000000161"}, "#0 end 13 peer-bug \"grpc: received unexpected payload format 2\"\n", false, false},
+     UNARY},
+    {"flag of 2", {GRPC, "d 020000000161"}, "#0 end 13 peer-bug \"grpc: received unexpected payload format 2\"\n", UNARY},
     {"too large",
      {GRPC, "d 0000100001"},
      "#0 end 8 peer-bug too-large \"grpc: received message larger than max (1048577 vs. 1048576)\"\n",
-     false,
-     false},
+     UNARY},
     {"largest",
      {GRPC, "d 00ffffffff"},
      "#0 end 8 peer-bug too-large \"grpc: received message larger than max (4294967295 vs. 1048576)\"\n",
-     false,
-     false},
+     UNARY},
     {"headers in the middle",
      {GRPC, "m a", "h grpc-status: 0"},
      "#0 end 13 peer-bug \"a HEADERS frame cannot appear in the middle of a stream\"\n",
-     false,
-     false},
+     UNARY},
     {"web page",
      {"h :status: 404|content-type: text/html", "d 3c68313e", "D 6e6f"},
      "#0 end 12 http \"unexpected HTTP status code received from server: 404 (Not Found); transport: received unexpected "
      "content-type \"text/html\"\ndata: \"<h1>no\"\"\n",
-     false,
-     false},
+     UNARY},
     {"web page of status 200",
      {"h :status: 200|content-type: text/plain", "D 6869"},
      "#0 end 2 http \"unexpected HTTP status code received from server: 200 (OK); transport: received unexpected content-type "
      "\"text/plain\"\ndata: \"hi\"\"\n",
-     false,
-     false},
+     UNARY},
     {"no content-type",
      {"h :status: 502", "D"},
      "#0 end 14 http \"unexpected HTTP status code received from server: 502 (Bad Gateway); malformed header: missing HTTP "
      "content-type\"\n",
-     false,
-     false},
+     UNARY},
     {"HTTP error without body",
      {"H :status: 429|content-type: text/plain"},
      "#0 end 14 http \"unexpected HTTP status code received from server: 429 (Too Many Requests); transport: received unexpected "
      "content-type \"text/plain\"\"\n",
-     false,
-     false},
+     UNARY},
     {"HTTP error of a gRPC server",
      {"H :status: 503|content-type: application/grpc|grpc-status: 8|grpc-message: x"},
      "#0 end 8 server \"x\"\n",
-     false,
-     false},
+     UNARY},
     {"OK on a web page",
      {"h :status: 200|content-type: text/html", "d 61", "H grpc-status: 0"},
      "#0 end 2 http \"unexpected HTTP status code received from server: 200 (OK); transport: received unexpected content-type "
      "\"text/html\"\ndata: \"a\"\"\n",
-     false,
-     false},
+     UNARY},
     {"similar content-type",
      {"H :status: 200|content-type: application/grpcx"},
      "#0 end 2 http \"unexpected HTTP status code received from server: 200 (OK); transport: received unexpected content-type "
      "\"application/grpcx\"\"\n",
-     false,
-     false},
-    {"refused", {"r 7"}, "#0 end 14 reset unprocessed reset 7", false, false},
+     UNARY},
+    {"refused", {"r 7"}, "#0 end 14 reset unprocessed reset 7", UNARY},
     {"refused after headers",
      {GRPC, "r 7"},
      "#0 end 14 reset reset 7 \"stream terminated by RST_STREAM with error code: REFUSED_STREAM\"\n",
-     false,
-     false},
+     UNARY},
     {"reset in mid message",
      {GRPC, "d 0000000005616263", "r 8"},
      "#0 end 1 reset reset 8 \"stream terminated by RST_STREAM with error code: CANCEL\"\n",
-     false,
-     false},
+     UNARY},
     {"reset with NO_ERROR",
      {GRPC, "m a", "r 0"},
      "#0 end 13 reset reset 0 \"stream terminated by RST_STREAM with error code: NO_ERROR\"\n",
-     false,
-     false},
+     UNARY},
     {"reset by an unknown code",
      {"r 0x99"},
      "#0 end 13 reset reset 153 \"stream terminated by RST_STREAM with error code: 0x99\"\n",
-     false,
-     false},
-    {"reset after the end", {GRPC, "m a", "H grpc-status: 0", "r 0"}, "#0 message \"a\"\n#0 end 0 server \"\"\n", false, false},
-    {"CANCEL after the end", {GRPC, "m a", "H grpc-status: 0", "r 8"}, "#0 message \"a\"\n#0 end 0 server \"\"\n", false, false},
-    {"answer before the request ends",
-     {GRPC, "m a", "H grpc-status: 0"},
-     "#0 message \"a\"\n#0 end 0 server \"\"\n",
-     false,
-     true},
+     UNARY},
+    {"reset after the end", {GRPC, "m a", "H grpc-status: 0", "r 0"}, "#0 message \"a\"\n#0 end 0 server \"\"\n", UNARY},
+    {"CANCEL after the end", {GRPC, "m a", "H grpc-status: 0", "r 8"}, "#0 message \"a\"\n#0 end 0 server \"\"\n", UNARY},
+    {"answer before the request ends", {GRPC, "m a", "H grpc-status: 0"}, "#0 message \"a\"\n#0 end 0 server \"\"\n", UNARY_OPEN},
     {"refusal before the request ends",
      {"H :status: 200|content-type: application/grpc|grpc-status: 8", "r 0"},
      "#0 end 8 server \"\"\n",
-     false,
-     true},
-    {"lost before an answer", {"x"}, "#0 end 14 connection \"the connection was lost during the call\"\n", false, false},
-    {"lost after headers", {GRPC, "x"}, "#0 end 14 connection \"the connection was lost during the call\"\n", false, false},
-    {"lost after the message",
-     {GRPC, "m a", "x"},
-     "#0 end 14 connection \"the connection was lost during the call\"\n",
-     false,
-     false},
-    {"lost after the end", {GRPC, "m a", "H grpc-status: 0", "x"}, "#0 message \"a\"\n#0 end 0 server \"\"\n", false, false},
-    {"above GOAWAY", {"g 0 0 bye"}, "#0 end 14 reset unprocessed reset 7", false, false},
+     UNARY_OPEN},
+    {"lost before an answer", {"x"}, "#0 end 14 connection \"the connection was lost during the call\"\n", UNARY},
+    {"lost after headers", {GRPC, "x"}, "#0 end 14 connection \"the connection was lost during the call\"\n", UNARY},
+    {"lost after the message", {GRPC, "m a", "x"}, "#0 end 14 connection \"the connection was lost during the call\"\n", UNARY},
+    {"lost after the end", {GRPC, "m a", "H grpc-status: 0", "x"}, "#0 message \"a\"\n#0 end 0 server \"\"\n", UNARY},
+    {"above GOAWAY", {"g 0 0 bye"}, "#0 end 14 reset unprocessed reset 7", UNARY},
     {"below GOAWAY",
      {"g 1 0 bye", GRPC, "m a", "H grpc-status: 0"},
      "goaway 0 1 \"bye\"\n#0 message \"a\"\n#0 end 0 server \"\"\n",
-     false,
-     false},
+     UNARY},
     {"graceful shutdown",
      {"g 2147483647 0", GRPC, "g 1 0", "m a", "H grpc-status: 0"},
      "goaway 0 2147483647 \"\"\ngoaway 0 1 \"\"\n#0 message \"a\"\n#0 end 0 server \"\"\n",
-     false,
-     false},
+     UNARY},
     {"data before headers",
      {"h :status: 103", "m a"},
      "#0 end 13 reset reset 1 \"stream terminated by RST_STREAM with error code: PROTOCOL_ERROR\"\n",
-     false,
-     false},
+     UNARY},
     {"no :status",
      {"h content-type: application/grpc"},
      "#0 end 13 reset reset 1 \"stream terminated by RST_STREAM with error code: PROTOCOL_ERROR\"\n",
-     false,
-     false},
+     UNARY},
     {":status not three digits",
      {"h :status: 2000|content-type: application/grpc"},
      "#0 end 13 reset reset 1 \"stream terminated by RST_STREAM with error code: PROTOCOL_ERROR\"\n",
-     false,
-     false},
+     UNARY},
     {":status twice",
      {"h :status: 200|:status: 200"},
      "#0 end 13 reset reset 1 \"stream terminated by RST_STREAM with error code: PROTOCOL_ERROR\"\n",
-     false,
-     false},
+     UNARY},
     {":status in trailers",
      {GRPC, "m a", "H :status: 200|grpc-status: 0"},
      "#0 end 13 reset reset 1 \"stream terminated by RST_STREAM with error code: PROTOCOL_ERROR\"\n",
-     false,
-     false},
+     UNARY},
     {"early hints at the end",
      {"H :status: 103"},
      "#0 end 13 reset reset 1 \"stream terminated by RST_STREAM with error code: PROTOCOL_ERROR\"\n",
-     false,
-     false},
+     UNARY},
     {"stream",
      {GRPC, "m one", "m two", "m", "H grpc-status: 0"},
      "#0 message \"one\"\n#0 message \"two\"\n#0 message \"\"\n#0 end 0 server \"\"\n",
-     true,
-     false},
+     STREAM},
     {"stream, two messages in a frame",
      {GRPC, "d 0000000001610000000002", "d 6263", "H grpc-status: 0"},
      "#0 message \"a\"\n#0 message \"bc\"\n#0 end 0 server \"\"\n",
-     true,
-     false},
+     STREAM},
     {"stream without messages",
      {"H :status: 200|content-type: application/grpc|grpc-status: 0"},
      "#0 end 0 server \"\"\n",
-     true,
-     false},
+     STREAM},
     {"stream ended with an error",
      {GRPC, "m one", "H grpc-status: 1|grpc-message: watch canceled"},
      "#0 message \"one\"\n#0 end 1 server \"watch canceled\"\n",
-     true,
-     true},
+     STREAM_OPEN},
     {"stream cut off",
      {GRPC, "m one", "d 00000000", "H grpc-status: 0"},
      "#0 message \"one\"\n#0 end 13 peer-bug \"unexpected EOF: the server ended the stream inside a message\"\n",
-     true,
-     true},
+     STREAM_OPEN},
     {"stream lost",
      {GRPC, "m one", "x"},
      "#0 message \"one\"\n#0 end 14 connection \"the connection was lost during the call\"\n",
-     true,
-     true},
+     STREAM_OPEN},
 };
 
 #define N_EXCHANGES (sizeof exchanges / sizeof exchanges[0])
@@ -321,8 +256,8 @@ static size_t play(const exchange *e, size_t cut, size_t piece, h2_rig *rig)
 
     assert_int_equal(h2_rig_open(rig, NULL), ETCD_OK);
     h2_rig_ready(rig);
-    rig->request.unary = !e->streaming;
-    rig->request.half_close = !e->open_ended;
+    rig->request.unary = !streaming(e);
+    rig->request.half_close = e->kind == UNARY || e->kind == STREAM;
     assert_int_equal(h2_rig_start(rig, 0, &err), ETCD_OK);
     h2_rig_flush(rig);
     for (size_t i = 0; i < STEPS && e->steps[i]; i++) {
@@ -400,7 +335,7 @@ static void endings_lost_everywhere(void **state)
         for (size_t cut = 0, len = 1; cut < len; cut++) {
             assert_int_equal(h2_rig_open(&rig, NULL), ETCD_OK);
             h2_rig_ready(&rig);
-            rig.request.unary = !exchanges[i].streaming;
+            rig.request.unary = !streaming(&exchanges[i]);
             assert_int_equal(h2_rig_start(&rig, 0, NULL), ETCD_OK);
             h2_rig_flush(&rig);
             for (size_t k = 0; k < STEPS && exchanges[i].steps[k]; k++)
@@ -531,6 +466,36 @@ static void metadata_events(void **state)
     assert_string_equal(rig.log,
                         "#0 metadata a: 1\n#0 metadata b-bin: AAA\n#0 trailer c: 2\n#0 message \"x\"\n#0 end 0 server \"\"\n");
     h2_rig_close(&rig);
+}
+
+/* Of a foreign body only the start is kept. */
+static void long_web_page(void **state)
+{
+    static h2_rig rig;
+    static uint8_t page[5000];
+
+    (void)state;
+    memset(page, 'p', sizeof page);
+    assert_int_equal(h2_rig_open(&rig, NULL), ETCD_OK);
+    h2_rig_ready(&rig);
+    assert_int_equal(h2_rig_start(&rig, 0, NULL), ETCD_OK);
+    h2_rig_say(&rig.peer, 1, "h :status: 500|content-type: text/html");
+    for (int i = 0; i < 10; i++)
+        h2_peer_data(&rig.peer, 1, i == 9, page, sizeof page);
+    h2_rig_exchange(&rig);
+    assert_non_null(
+        strstr(rig.log, "#0 end 2 http \"unexpected HTTP status code received from server: 500 (Internal Server Error)"));
+    assert_int_equal(strlen(strstr(rig.log, "data: \"")), 7 + ETCD__GRPC_MAX_QUOTED + 3);
+    h2_rig_close(&rig);
+}
+
+static void prefix(void **state)
+{
+    uint8_t bytes[ETCD__GRPC_PREFIX];
+
+    (void)state;
+    etcd__grpc_prefix_write(bytes, 0x01020304);
+    assert_memory_equal(bytes, "\0\1\2\3\4", ETCD__GRPC_PREFIX);
 }
 
 static void cancel(void **state)
@@ -696,7 +661,7 @@ static int play_failing(void *arg)
     if (rc == ETCD_OK) {
         h2_peer_settings(&rig.peer, NULL, 0);
         h2_rig_exchange(&rig);
-        rig.request.unary = !e->streaming;
+        rig.request.unary = !streaming(e);
         rc = rig.failed ? ETCD_ERR_NO_MEMORY : h2_rig_start(&rig, 0, NULL);
         for (size_t i = 0; rc == ETCD_OK && i < STEPS && e->steps[i]; i++)
             if (e->steps[i][0] != 'x')
@@ -762,6 +727,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(request_headers),
     cmocka_unit_test(too_much_metadata),
     cmocka_unit_test(metadata_events),
+    cmocka_unit_test(long_web_page),
+    cmocka_unit_test(prefix),
     cmocka_unit_test(cancel),
     cmocka_unit_test(cancel_before_sent),
     cmocka_unit_test(cancel_inside_message),

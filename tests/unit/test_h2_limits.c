@@ -207,6 +207,17 @@ static void unknown_frames(void **state)
     flood(true, IN_A_ROW);
 }
 
+static void large_frames_of_no_use(void **state)
+{
+    static const uint8_t zeros[16384];
+    const etcd__h2_config config = {.connection_window = 100000};
+
+    (void)state;
+    open_counted(&config);
+    h2_peer_frame(&rig.peer, 0xbb, 0, 0, zeros, sizeof zeros);
+    flood(true, "the peer sent more than 200000 bytes in a row that are of no use (limit: twice the connection's window)");
+}
+
 static void data_of_a_canceled_stream(void **state)
 {
     (void)state;
@@ -423,6 +434,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(empty_data),
     cmocka_unit_test(padded_data),
     cmocka_unit_test(unknown_frames),
+    cmocka_unit_test(large_frames_of_no_use),
     cmocka_unit_test(data_of_a_canceled_stream),
     cmocka_unit_test(headers_of_a_canceled_stream),
     cmocka_unit_test(resets_of_a_closed_stream),

@@ -652,6 +652,75 @@ static void every_allocation_fails(void **state)
     assert_true(etcd_test_alloc_sweep(busy, NULL) > 30);
 }
 
+/* Requests that need more memory than a session has at hand. */
+static int large(void *arg)
+{
+    static uint8_t body[60000];
+    static char value[40000];
+    etcd__h2_header metadata = {"large", 5, value, sizeof value, true, false, false};
+    int rc = h2_rig_open(&rig, NULL);
+
+    (void)arg;
+    memset(value, 'v', sizeof value);
+    rig.quiet = true;
+    if (rc == ETCD_OK) {
+        h2_peer_settings(&rig.peer, NULL, 0);
+        h2_rig_exchange(&rig);
+        rig.request.metadata = &metadata;
+        rig.request.n_metadata = 1;
+        for (size_t i = 0; rc == ETCD_OK && i < 3; i++) {
+            rig.request.body = body;
+            rig.request.body_len = i * 20000;
+            rig.request.half_close = i < 2;
+            rc = h2_rig_start(&rig, i, NULL);
+            if (rc == ETCD_OK && i == 2)
+                rc = etcd__grpc_call_send(&rig.calls[i].call, body, sizeof body, true);
+            if (i > 0)
+                h2_rig_flush(&rig);
+        }
+        etcd__h2_connection_lost(rig.h2, rig.taken);
+        if (rig.failed)
+            rc = ETCD_ERR_NO_MEMORY;
+    }
+    h2_rig_close(&rig);
+    return rc;
+}
+
+static void every_large_allocation_fails(void **state)
+{
+    (void)state;
+    etcd_test_alloc_install();
+    assert_true(etcd_test_alloc_sweep(large, NULL) > 20);
+}
+
+/* Bytes that were sent make room before new ones are appended. */
+static void writes_of_a_slow_stream(void **state)
+{
+    static uint8_t bytes[30000];
+    size_t sum = 0;
+    const h2_frame *frame;
+
+    (void)state;
+    open_ready(NULL);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i / 7);
+    rig.request.half_close = rig.request.unary = false;
+    rig.request.body_len = 0;
+    assert_int_equal(h2_rig_start(&rig, 0, NULL), ETCD_OK);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(etcd__grpc_call_send(&rig.calls[0].call, bytes, sizeof bytes, false), ETCD_OK);
+        h2_peer_window_update(&rig.peer, 0, 20000);
+        h2_peer_window_update(&rig.peer, 1, 20000);
+        h2_rig_exchange(&rig);
+    }
+    assert_true(rig.calls[0].call.stream.pending.cap < 10 * sizeof bytes);
+    for (size_t i = 0; (frame = h2_peer_find(&rig.peer, H2_DATA, 1, i)) != NULL; i++)
+        for (size_t k = 0; k < frame->len; k++, sum++)
+            assert_int_equal(frame->payload[k], bytes[sum % sizeof bytes]);
+    assert_int_equal(sum, 65535 + 20 * 20000);
+    h2_rig_close(&rig);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(preface),
     cmocka_unit_test(slots),
@@ -680,6 +749,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(error_names),
     cmocka_unit_test(free_anything),
     cmocka_unit_test(every_allocation_fails),
+    cmocka_unit_test(every_large_allocation_fails),
+    cmocka_unit_test(writes_of_a_slow_stream),
 };
 
 int main(int argc, char **argv)
