@@ -1,7 +1,8 @@
 /* See fault_proxy.h. One thread runs poll() over everything; one lock guards everything, and is not held in poll().
  *
  * A connection has two pipes, one for each direction. A pipe takes bytes into chunks, each with the time at which it is due, and
- * hands them on in their order. The pipe reads on while it is held, up to its bound: so a test can wait until something is held. */
+ * hands them on in their order. The pipe reads on while it is held, up to its bound: so a test can wait until something is
+ * held. */
 #define _GNU_SOURCE /* accept4, ppoll */
 #include "harness/fault_proxy.h"
 

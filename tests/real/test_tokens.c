@@ -1,5 +1,5 @@
-/* Tokens on real servers: simple ones that expire, and that a restarted member has forgotten, and JWTs that this test signs, which
- * expire or are of an old revision; auth switched off under a client that holds a token. */
+/* Tokens on real servers: simple ones that expire, and that a restarted member has forgotten, and JWTs that this test signs,
+ * which expire or are of an old revision; auth switched off under a client that holds a token. */
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
