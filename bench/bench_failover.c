@@ -4,11 +4,11 @@
  *
  * A cluster of three, a proxy in front of each member, and in each round a new client with its defaults (but a short back-off).
  * Some reads are under way on every member when the fault begins; after it one begins every 5 ms. Two figures, in milliseconds
- * since the fault: when the first of those that began after it succeeded, and when the last of those under way did. One line of
- * JSON for each fault, with the median and the worst of the rounds, and whether the worst meets the target: follower killed, the
- * last <= 20 (the death of the process takes some of them); leader killed, the first <= election + 100; hangs and black holes,
- * the last <= 1000 (silence) + 1000 (ping) + 50. That is on a connection without a ping in the last ten seconds; a server's policy
- * allows no more, so the second fault within that time is noticed up to ten seconds later. */
+ * since the fault: when the first of those that began after it succeeded, and when the last of those under way did. One line
+ * of JSON for each fault, with the median and the worst of the rounds, and whether the worst meets the target: follower
+ * killed, the last <= 20 (the death of the process takes some of them); leader killed, the first <= election + 100; hangs and
+ * black holes, the last <= 1000 (silence) + 1000 (ping) + 50. That is on a connection without a ping in the last ten seconds; a
+ * server's policy allows no more, so the second fault within that time is noticed up to ten seconds later. */
 #include "harness/etcd_server.h"
 #include "harness/fault_proxy.h"
 #include "measure.h"

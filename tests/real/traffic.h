@@ -21,7 +21,8 @@ struct traffic_options {
     int64_t pause_ms;         /* between two calls of a thread; default 2 */
 };
 
-/** Starts the threads on this client, which must outlive them, and waits until all kinds of calls have succeeded. NULL: defaults. */
+/** Starts the threads on this client, which must outlive them, and waits until all kinds of calls have succeeded. NULL:
+ * defaults. */
 struct traffic *traffic_start(etcd_client *client, const struct traffic_options *options);
 
 /** The fault begins now: the figures are of what happens from here on. */
