@@ -7,18 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SMALLEST_SHIFT 6
+#define STEP_SHIFT 6 /* classes are 64 bytes apart */
 #define UNPOOLED UINT32_MAX
 
 typedef struct block {
-    union {
-        struct {
-            uint32_t size_class;
-            uint32_t size; /* bytes behind the header; for UNPOOLED blocks below 4 GiB, else UINT32_MAX */
-        } head;
-        struct block *next; /* while it waits */
-        max_align_t align;
-    } u;
+    alignas(max_align_t) uint32_t size_class;
+    uint32_t size; /* bytes behind the header */
 } block;
 
 static void *block_data(block *b)
@@ -31,64 +25,63 @@ static block *block_of(void *data)
     return (block *)data - 1;
 }
 
-static uint32_t class_of(size_t size)
+/* Where a block that waits has the next one: in its data. */
+static block **next_of(block *b)
 {
-    if (size <= (size_t)1 << SMALLEST_SHIFT)
-        return 0;
-    if (size > (size_t)1 << (SMALLEST_SHIFT + ETCD__H2_POOL_CLASSES - 1))
-        return UNPOOLED;
-    return (uint32_t)(64 - __builtin_clzll((unsigned long long)size - 1)) - SMALLEST_SHIFT;
+    return block_data(b);
 }
 
-static size_t class_size(uint32_t size_class)
+static uint32_t class_of(size_t size)
 {
-    return (size_t)1 << (SMALLEST_SHIFT + size_class);
+    size_t size_class = (size - (size != 0)) >> STEP_SHIFT;
+
+    return size_class < ETCD__H2_POOL_CLASSES ? (uint32_t)size_class : UNPOOLED;
+}
+
+static block *new_block(size_t size, uint32_t size_class)
+{
+    block *b;
+
+    if (size_class != UNPOOLED)
+        size = ((size_t)size_class + 1) << STEP_SHIFT;
+    b = size < UINT32_MAX ? etcd__malloc(sizeof *b + size) : NULL;
+    if (b == NULL)
+        return NULL;
+    b->size_class = size_class;
+    b->size = (uint32_t)size;
+    return b;
 }
 
 static void *pool_malloc(size_t size, void *user_data)
 {
     etcd__h2_pool *pool = user_data;
     uint32_t size_class = class_of(size);
-    block *b;
+    block *b = size_class != UNPOOLED ? pool->free_blocks[size_class] : NULL;
 
-    if (size_class != UNPOOLED) {
-        size = class_size(size_class);
-        b = pool->free_blocks[size_class];
-        if (b != NULL) {
-            pool->free_blocks[size_class] = b->u.next;
-            pool->waiting -= size;
-            b->u.head.size_class = size_class;
-            b->u.head.size = (uint32_t)size;
-            return block_data(b);
-        }
+    if (b != NULL) {
+        pool->free_blocks[size_class] = *next_of(b);
+        pool->waiting -= b->size;
+        return block_data(b);
     }
-    if (size >= UINT32_MAX)
-        return NULL;
-    b = etcd__malloc(sizeof *b + size);
-    if (b == NULL)
-        return NULL;
-    b->u.head.size_class = size_class;
-    b->u.head.size = (uint32_t)size;
-    return block_data(b);
+    b = new_block(size, size_class);
+    return b ? block_data(b) : NULL;
 }
 
 static void pool_release(void *memory, void *user_data)
 {
     etcd__h2_pool *pool = user_data;
-    uint32_t size_class;
     block *b;
 
     if (memory == NULL)
         return;
     b = block_of(memory);
-    size_class = b->u.head.size_class;
-    if (size_class == UNPOOLED || pool->waiting + class_size(size_class) > ETCD__H2_POOL_MAX) {
+    if (b->size_class == UNPOOLED || pool->waiting + b->size > ETCD__H2_POOL_MAX) {
         etcd__free(b);
         return;
     }
-    pool->waiting += class_size(size_class);
-    b->u.next = pool->free_blocks[size_class];
-    pool->free_blocks[size_class] = b;
+    pool->waiting += b->size;
+    *next_of(b) = pool->free_blocks[b->size_class];
+    pool->free_blocks[b->size_class] = b;
 }
 
 static void *pool_calloc(size_t count, size_t size, void *user_data)
@@ -110,7 +103,7 @@ static void *pool_realloc(void *memory, size_t size, void *user_data)
 
     if (memory == NULL)
         return pool_malloc(size, user_data);
-    old_size = block_of(memory)->u.head.size;
+    old_size = block_of(memory)->size;
     if (size <= old_size)
         return memory;
     grown = pool_malloc(size, user_data);
@@ -144,7 +137,7 @@ void etcd__h2_pool_free(etcd__h2_pool *pool)
         block *b = pool->free_blocks[i];
 
         while (b != NULL) {
-            block *next = b->u.next;
+            block *next = *next_of(b);
 
             etcd__free(b);
             b = next;

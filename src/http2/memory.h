@@ -8,11 +8,11 @@
 #include <nghttp2/nghttp2.h>
 #include <stddef.h>
 
-#define ETCD__H2_POOL_CLASSES 6 /* 64, 128, ... 2048 bytes */
+#define ETCD__H2_POOL_CLASSES 32 /* 64, 128, 192, ... 2048 bytes */
 #define ETCD__H2_POOL_MAX ((size_t)1024 * 1024)
 
 typedef struct etcd__h2_pool {
-    void *free_blocks[ETCD__H2_POOL_CLASSES]; /* singly linked through their first word */
+    void *free_blocks[ETCD__H2_POOL_CLASSES]; /* singly linked */
     size_t waiting;                           /* bytes in these lists */
 } etcd__h2_pool;
 
