@@ -42,6 +42,7 @@ typedef struct bare {
     uint64_t started[STREAM_RING];
     uint64_t started_calls, finished, bytes;
     bool measuring;
+    bool settled; /* the server's settings arrived */
     bench_hist hist;
 } bare;
 
@@ -62,7 +63,7 @@ static void body_build(const options *o, const char *op, size_t index, raw_buf *
         snprintf(key, sizeof key, "bench/range/%07zu", index);
     if (strcmp(op, "range") == 0)
         raw_range_request(&message, "bench/range/", "bench/range0", false);
-    else if (strcmp(op, "get") == 0 || strcmp(op, "sget") == 0)
+    else if (strcmp(op, "get") == 0 || strcmp(op, "sget") == 0 || strcmp(op, "connect") == 0)
         raw_range_request(&message, key, NULL, op[0] == 's');
     else
         raw_put_request(&message, key, value, o->value_len);
@@ -130,6 +131,7 @@ static void on_frame(bare *b, const uint8_t *payload, raw_head head)
             on_end(b, head.stream);
         break;
     case RAW_SETTINGS:
+        b->settled = true;
         if (!(head.flags & RAW_ACK))
             raw_frame(&b->out, RAW_SETTINGS, RAW_ACK, 0, NULL, 0);
         break;
@@ -227,6 +229,44 @@ static int connect_to(const char *endpoint)
     return fd;
 }
 
+/* A new connection: what a client sends first is queued. */
+static void open_connection(bare *b)
+{
+    b->fd = connect_to(b->o->endpoint);
+    b->next_stream = 1;
+    b->in_len = b->out.len = 0;
+    b->settled = false;
+    raw_append(&b->out, RAW_PREFACE, RAW_PREFACE_LEN);
+    raw_settings(&b->out, STREAM_WINDOW);
+    raw_window_update(&b->out, 0, CONNECTION_WINDOW - 65535);
+}
+
+/* One connection after the other, each for one call behind the exchange of settings. */
+static void measure_connects(bare *b)
+{
+    const uint64_t warm = bench_now() + (uint64_t)(b->o->warmup * 1e9), end = warm + (uint64_t)(b->o->seconds * 1e9);
+    uint64_t started, cpu = bench_cpu(), ops = 0;
+
+    while ((started = bench_now()) < end) {
+        open_connection(b);
+        while (!b->settled) {
+            output_write(b);
+            input_read(b);
+        }
+        call_start(b);
+        while (b->finished < b->started_calls) {
+            output_write(b);
+            input_read(b);
+        }
+        if (started >= warm) {
+            bench_hist_add(&b->hist, bench_now() - started);
+            ops++;
+        }
+        close(b->fd);
+    }
+    bench_print(&(bench_result){.hist = &b->hist, .ops = ops, .wall_ns = end - warm, .cpu_ns = bench_cpu() - cpu});
+}
+
 static options options_parse(int argc, char **argv)
 {
     options o = {.op = "get", .seconds = 1, .warmup = 0.2, .in_flight = 1, .value_len = 64, .keys = 10000};
@@ -270,16 +310,16 @@ int main(int argc, char **argv)
         return 0;
     }
     b->o = &o;
-    b->fd = connect_to(o.endpoint);
-    b->next_stream = 1;
-    raw_append(&b->out, RAW_PREFACE, RAW_PREFACE_LEN);
-    raw_settings(&b->out, STREAM_WINDOW);
-    raw_window_update(&b->out, 0, CONNECTION_WINDOW - 65535);
-    if (strcmp(o.op, "seed") == 0)
-        calls_run(b, 0, o.keys);
-    else
-        measure(b);
-    close(b->fd);
+    if (strcmp(o.op, "connect") == 0) {
+        measure_connects(b);
+    } else {
+        open_connection(b);
+        if (strcmp(o.op, "seed") == 0)
+            calls_run(b, 0, o.keys);
+        else
+            measure(b);
+        close(b->fd);
+    }
     free(b->out.data);
     free(b->call.data);
     free(b);

@@ -1,12 +1,13 @@
 /* This library under load: one client, one connection, a fixed number of calls in flight.
  *
- *   bench_client --endpoint HOST:PORT --mode manual|callback|threads --op get|sget|put|range
+ *   bench_client --endpoint HOST:PORT --mode manual|callback|threads --op get|sget|put|range|connect
  *                [--in-flight N] [--seconds S] [--warmup S] [--value BYTES] [--count-allocations 0|1]
  *
  * manual: no thread but this one, callbacks start the next call. callback: the same on the client's I/O thread.
  * threads: as many threads as calls in flight, each in a blocking call. Prints one line of JSON; with
  * --count-allocations instead the allocations per call, everything included. `sget` is a serializable get, `range`
- * reads all keys under bench/range/. An error of any call ends the program.
+ * reads all keys under bench/range/, `connect` makes a client for each get. The certificate of an
+ * https:// endpoint is not verified. An error of any call ends the program.
  */
 #include "measure.h"
 
@@ -44,6 +45,7 @@ typedef struct slot {
 
 struct run {
     options o;
+    const etcd_client_options *client_options;
     etcd_client *client;
     const char *value;
     atomic_int phase;
@@ -291,6 +293,30 @@ static void measure(run *r)
         bench_print(&result);
 }
 
+/* One client after the other, each for one get. */
+static void measure_connects(run *r)
+{
+    const uint64_t warm = bench_now() + (uint64_t)(r->o.warmup * 1e9), end = warm + (uint64_t)(r->o.seconds * 1e9);
+    bench_result result = {.hist = r->hist, .wall_ns = end - warm, .cpu_ns = bench_cpu()};
+    etcd_error err;
+
+    for (;;) {
+        const uint64_t started = bench_now();
+
+        if (started >= end)
+            break;
+        check(etcd_client_new(r->client_options, &r->client, &err), &err);
+        check(etcd_get(r->client, ETCD_STR(KEY), NULL, NULL, &err), &err);
+        if (started >= warm) {
+            bench_hist_add(r->hist, bench_now() - started);
+            result.ops++;
+        }
+        etcd_client_free(r->client);
+    }
+    result.cpu_ns = bench_cpu() - result.cpu_ns;
+    bench_print(&result);
+}
+
 static options options_parse(int argc, char **argv)
 {
     options o = {.mode = "manual", .op = "get", .seconds = 1, .warmup = 0.2, .in_flight = 1, .value_len = 64};
@@ -325,6 +351,7 @@ int main(int argc, char **argv)
     const etcd_allocator counting = {count_malloc, count_calloc, count_realloc, count_free, NULL};
     run r = {.o = options_parse(argc, argv)};
     char *value = bench_alloc(r.o.value_len + 1);
+    const etcd_tls_options *tls;
     etcd_error err;
 
     memset(value, 'v', r.o.value_len);
@@ -333,10 +360,15 @@ int main(int argc, char **argv)
         check(etcd_set_allocator(&counting), NULL);
     r.hist = bench_alloc(sizeof *r.hist);
     r.slots = bench_alloc(r.o.in_flight * sizeof *r.slots);
-    check(etcd_client_new(ETCD_CLIENT(.endpoints = r.o.endpoint, .manual = is_mode(&r, "manual")), &r.client, &err),
-          &err);
-    measure(&r);
-    etcd_client_free(r.client);
+    tls = strncmp(r.o.endpoint, "https:", 6) == 0 ? ETCD_TLS(.insecure_skip_verify = true) : NULL;
+    r.client_options = ETCD_CLIENT(.endpoints = r.o.endpoint, .manual = is_mode(&r, "manual"), .tls = tls);
+    if (strcmp(r.o.op, "connect") == 0) {
+        measure_connects(&r);
+    } else {
+        check(etcd_client_new(r.client_options, &r.client, &err), &err);
+        measure(&r);
+        etcd_client_free(r.client);
+    }
     free(r.slots);
     free(r.hist);
     free(value);

@@ -1,9 +1,10 @@
 /* A gRPC server that does nothing but answer: every request stream gets the same pre-encoded message. It shows what a
  * client costs when the server costs almost nothing.
  *
- *   canned_server [--answer get|put] [--kvs N] [--value BYTES] [--spin 0|1]
+ *   canned_server [--answer get|put] [--kvs N] [--value BYTES] [--spin 0|1] [--tls 0|1]
+ *                 [--report 0|1]
  *
- * Prints "port N", then one line per connection that ended: calls and bytes received. Listens on the loopback; ends
+ * Prints "port N", then (not with --report 0) one line per connection that ended: its calls and bytes. Listens on the loopback; ends
  * with SIGTERM or with its parent. One thread, one epoll set. Frames by hand (raw.h); header blocks of requests are
  * not looked at. All that one read brought is answered with one write. Flow control is kept: answers that do not fit
  * into the windows wait in a queue of their connection. A WINDOW_UPDATE for a stream that is not being answered is
@@ -12,6 +13,7 @@
  */
 #include "measure.h"
 #include "raw.h"
+#include "tls_server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,6 +47,7 @@ typedef struct pending {
 
 typedef struct conn {
     int fd;
+    SSL *ssl; /* NULL: plaintext */
     bool wants_write, greeted;
     uint8_t *in;
     size_t in_len;
@@ -60,6 +63,8 @@ typedef struct conn {
 static answer canned;
 static int epoll;
 static size_t n_conns;
+static SSL_CTX *tls; /* NULL: plaintext */
+static bool reports = true;
 
 static void answer_build(const char *kind, size_t n_kvs, size_t value_len)
 {
@@ -253,6 +258,37 @@ static bool input_parse(conn *c)
     return true;
 }
 
+/* Sends and receives as send() and recv() do, with EAGAIN in errno where TLS has to wait. */
+static ssize_t conn_send(conn *c, const void *data, size_t len)
+{
+    int n, error;
+
+    if (c->ssl == NULL)
+        return send(c->fd, data, len, MSG_NOSIGNAL);
+    n = SSL_write(c->ssl, data, (int)len);
+    if (n > 0)
+        return n;
+    error = SSL_get_error(c->ssl, n);
+    errno = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? EAGAIN : EIO;
+    return -1;
+}
+
+static ssize_t conn_recv(conn *c, void *data, size_t size)
+{
+    size_t got = 0;
+    int n = 0, error;
+
+    if (c->ssl == NULL)
+        return recv(c->fd, data, size, 0);
+    while (got < size && (n = SSL_read(c->ssl, (uint8_t *)data + got, (int)(size - got))) > 0)
+        got += (size_t)n; /* all records that arrived */
+    if (got > 0)
+        return (ssize_t)got;
+    error = SSL_get_error(c->ssl, n);
+    errno = EAGAIN;
+    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? -1 : 0;
+}
+
 /* Writes until nothing is left or the socket is full; false when the connection is gone. */
 static bool output_write(conn *c)
 {
@@ -261,7 +297,7 @@ static bool output_write(conn *c)
     do {
         queue_continue(c);
         while (c->out_sent < c->out.len) {
-            const ssize_t n = send(c->fd, c->out.data + c->out_sent, c->out.len - c->out_sent, MSG_NOSIGNAL);
+            const ssize_t n = conn_send(c, c->out.data + c->out_sent, c->out.len - c->out_sent);
 
             if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
                 return false;
@@ -293,6 +329,12 @@ static void conn_accept(int listener)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     c = bench_alloc(sizeof *c);
     c->fd = fd;
+    if (tls != NULL) {
+        c->ssl = SSL_new(tls);
+        if (c->ssl == NULL || SSL_set_fd(c->ssl, fd) != 1)
+            bench_die("no TLS connection");
+        SSL_set_accept_state(c->ssl);
+    }
     c->in = bench_alloc(READ_SIZE + RAW_FRAME_MAX + RAW_FRAME_HEAD);
     c->window = c->initial_window = 65535;
     raw_settings(&c->out, (uint32_t)1 << 20);
@@ -304,9 +346,11 @@ static void conn_accept(int listener)
 
 static void conn_free(conn *c)
 {
-    printf("connection calls=%llu bytes=%llu\n", (unsigned long long)c->calls, (unsigned long long)c->bytes_in);
+    if (reports)
+        printf("connection calls=%llu bytes=%llu\n", (unsigned long long)c->calls, (unsigned long long)c->bytes_in);
     fflush(stdout);
     n_conns--;
+    SSL_free(c->ssl);
     close(c->fd);
     free(c->in);
     free(c->out.data);
@@ -317,7 +361,7 @@ static void conn_free(conn *c)
 static void conn_event(conn *c, uint32_t events)
 {
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        const ssize_t n = recv(c->fd, c->in + c->in_len, READ_SIZE, 0);
+        const ssize_t n = conn_recv(c, c->in + c->in_len, READ_SIZE);
 
         if (n > 0) {
             c->in_len += (size_t)n;
@@ -364,6 +408,10 @@ int main(int argc, char **argv)
             value_len = strtoul(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--spin") == 0)
             spin = argv[i + 1][0] == '1';
+        else if (strcmp(argv[i], "--report") == 0)
+            reports = argv[i + 1][0] == '1';
+        else if (strcmp(argv[i], "--tls") == 0)
+            tls = argv[i + 1][0] == '1' ? bench_tls_server_new() : NULL;
         else
             bench_die("unknown option %s", argv[i]);
     }
