@@ -4,9 +4,9 @@
  *   canned_server [--answer get|put] [--kvs N] [--value BYTES] [--spin 0|1] [--tls 0|1]
  *                 [--report 0|1]
  *
- * Prints "port N", then (not with --report 0) one line per connection that ended: its calls and bytes. Listens on the loopback; ends
- * with SIGTERM or with its parent. One thread, one epoll set. Frames by hand (raw.h); header blocks of requests are
- * not looked at. All that one read brought is answered with one write. Flow control is kept: answers that do not fit
+ * Prints "port N", then (not with --report 0) one line per connection that ended: its calls and bytes. Listens on the
+ * loopback; ends with SIGTERM or with its parent. One thread, one epoll set. Frames by hand (raw.h); header blocks of
+ * requests are not looked at. All that one read brought is answered with one write. Flow control is kept: answers that do not fit
  * into the windows wait in a queue of their connection. A WINDOW_UPDATE for a stream that is not being answered is
  * ignored, which loses nothing as long as clients send it for received bytes only. With --spin 1 the server never
  * sleeps while it has connections, so that a client does not wait for the kernel to wake it.
