@@ -351,12 +351,6 @@ static void connection_scripts(void **state)
     fake_server_stop(server);
 }
 
-static bool has_read(fake_server *server, void *arg)
-{
-    (void)arg;
-    return fake_server_conn(server, 0).bytes_read > 0;
-}
-
 static void silent_connections_read_only(void **state)
 {
     fake_server *server = fake_server_start(NULL);
@@ -369,7 +363,10 @@ static void silent_connections_read_only(void **state)
     h2_client_flush(c);
     ready = (struct pollfd){c->fd, POLLIN, 0};
     assert_true(fake_server_wait_conns(server, 1, WAIT_MS));
-    assert_true(fake_server_wait(server, has_read, NULL, WAIT_MS));
+    for (int ms = 0; fake_server_conn(server, 0).bytes_read == 0; ms++) { /* bytes alone wake nobody who waits */
+        assert_true(ms < WAIT_MS);
+        (void)poll(NULL, 0, 1);
+    }
     assert_int_equal(poll(&ready, 1, 50), 0);
     h2_client_close(c);
     fake_server_stop(server);
