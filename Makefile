@@ -42,8 +42,8 @@ test: | build
 
 bench: | build
 	@scripts/ensure-deps bench
-	@$(call configure,release,-DETCD3_TESTS=OFF -DETCD3_BENCH=ON)
-	@cmake --build --preset release
+	@$(call configure,release,-DETCD3_TESTS=ON -DETCD3_BENCH=ON)
+	@cmake --build --preset release --target canned_server bare_socket bench_client bench_codec bench_failover
 	@bench/run
 
 fuzz: | build
