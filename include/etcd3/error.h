@@ -34,7 +34,15 @@ extern "C" {
     X(UNSUPPORTED, -11, "not supported")                                                                                 \
     X(TIMED_OUT, -12, "nothing arrived in time")                                                                         \
     X(CALL_NOT_FOUND, -13, "no such call is in flight") \
-    X(OLD_CLUSTER, -14, "etcdclient: old cluster version")
+    X(OLD_CLUSTER, -14, "etcdclient: old cluster version") \
+    X(WATCH_ROLLED_BACK, -15, "the cluster's revision went backwards")                                                   \
+    X(LEASE_EXPIRED, -16, "the lease may have expired: no answer came in time")                                          \
+    X(SNAPSHOT_CORRUPT, -17, "the snapshot does not match its checksum")                                                 \
+    X(LOCKED, -18, "mutex: Locked by another session")                                                                   \
+    X(SESSION_EXPIRED, -19, "mutex: session is expired")                                                                 \
+    X(LOCK_RELEASED, -20, "mutex: lock has already been released")                                                       \
+    X(ELECTION_NOT_LEADER, -21, "election: not leader")                                                                  \
+    X(ELECTION_NO_LEADER, -22, "election: no leader")
 
 /** gRPC status codes: X(NAME, number, gRPC code, text). */
 #define ETCD_GRPC_ERRORS(X)                                                                                              \

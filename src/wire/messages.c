@@ -224,16 +224,16 @@ WITHOUT_BYTES(watch_cancel_request, etcd__watch_cancel_request, "etcdserverpb.Wa
 NO_FIELDS(watch_progress_request, "etcdserverpb.WatchProgressRequest")
 
 static const etcd__pb_field watch_response_fields[] = {
-    ETCD__PB_SUB(etcd_watch_response, 1, "header", header, response_header),
-    ETCD__PB_SCALAR(etcd_watch_response, 2, "watch_id", watch_id),
-    ETCD__PB_SCALAR(etcd_watch_response, 3, "created", created),
-    ETCD__PB_SCALAR(etcd_watch_response, 4, "canceled", canceled),
-    ETCD__PB_SCALAR(etcd_watch_response, 5, "compact_revision", compact_revision),
-    ETCD__PB_TEXT(etcd_watch_response, 6, "cancel_reason", cancel_reason),
-    ETCD__PB_SCALAR(etcd_watch_response, 7, "fragment", fragment),
-    ETCD__PB_REPEATED(etcd_watch_response, 11, "events", events, event),
+    ETCD__PB_SUB(etcd__watch_response, 1, "header", header, response_header),
+    ETCD__PB_SCALAR(etcd__watch_response, 2, "watch_id", watch_id),
+    ETCD__PB_SCALAR(etcd__watch_response, 3, "created", created),
+    ETCD__PB_SCALAR(etcd__watch_response, 4, "canceled", canceled),
+    ETCD__PB_SCALAR(etcd__watch_response, 5, "compact_revision", compact_revision),
+    ETCD__PB_TEXT(etcd__watch_response, 6, "cancel_reason", cancel_reason),
+    ETCD__PB_SCALAR(etcd__watch_response, 7, "fragment", fragment),
+    ETCD__PB_REPEATED(etcd__watch_response, 11, "events", events, event),
 };
-WITH_BYTES(watch_response, etcd_watch_response, "etcdserverpb.WatchResponse", .cancel_reason = EMPTY)
+WITH_BYTES(watch_response, etcd__watch_response, "etcdserverpb.WatchResponse", .cancel_reason = EMPTY)
 
 /* -- Lease -- */
 
@@ -455,12 +455,12 @@ WITHOUT_BYTES(hash_kv_response, etcd_hash_kv_response, "etcdserverpb.HashKVRespo
 NO_FIELDS(snapshot_request, "etcdserverpb.SnapshotRequest")
 
 static const etcd__pb_field snapshot_response_fields[] = {
-    ETCD__PB_SUB(etcd_snapshot_response, 1, "header", header, response_header),
-    ETCD__PB_SCALAR(etcd_snapshot_response, 2, "remaining_bytes", remaining_bytes),
-    ETCD__PB_SCALAR(etcd_snapshot_response, 3, "blob", blob),
-    ETCD__PB_TEXT(etcd_snapshot_response, 4, "version", version),
+    ETCD__PB_SUB(etcd__snapshot_response, 1, "header", header, response_header),
+    ETCD__PB_SCALAR(etcd__snapshot_response, 2, "remaining_bytes", remaining_bytes),
+    ETCD__PB_SCALAR(etcd__snapshot_response, 3, "blob", blob),
+    ETCD__PB_TEXT(etcd__snapshot_response, 4, "version", version),
 };
-WITH_BYTES(snapshot_response, etcd_snapshot_response, "etcdserverpb.SnapshotResponse", .blob = EMPTY, .version = EMPTY)
+WITH_BYTES(snapshot_response, etcd__snapshot_response, "etcdserverpb.SnapshotResponse", .blob = EMPTY, .version = EMPTY)
 
 static const etcd__pb_field move_leader_request_fields[] = {
     ETCD__PB_SCALAR(etcd__move_leader_request, 1, "targetID", target_id),

@@ -1,8 +1,8 @@
 /* All messages of the etcd API as C structs, with their tables (etcdserverpb, mvccpb, authpb, v3lockpb, v3electionpb and
  * grpc.health.v1; facts in the contract, section 3).
  *
- * Requests are internal (etcd__...). Responses are the public structs of <etcd3/...>; those of services that have no public
- * header yet are below, under the name that they will have there. A struct starts out as a copy of its table's `initial`, or all
+ * Requests are internal (etcd__...). Responses are the public structs of <etcd3/...>, but those
+ * of streams that reach the program in another form. A struct starts out as a copy of its table's `initial`, or all
  * zero (a NULL bytes pointer with length 0 is encoded as empty). Optional messages are pointers, repeated fields
  * `const T *xs; size_t n_xs`. */
 #ifndef ETCD__WIRE_MESSAGES_H
@@ -12,12 +12,13 @@
 
 #include <etcd3/auth.h>
 #include <etcd3/cluster.h>
-#include <etcd3/election.h>
 #include <etcd3/health.h>
-#include <etcd3/lease.h>
-#include <etcd3/lock.h>
+#include <etcd3/keepalive.h>
 #include <etcd3/maintenance.h>
 #include <etcd3/txn.h>
+#include <etcd3/v3election.h>
+#include <etcd3/v3lock.h>
+#include <etcd3/watch.h>
 
 /* For messages without fields: C has no empty struct. */
 typedef struct etcd__empty {
@@ -87,14 +88,6 @@ typedef struct etcd__range_stream_response {
 
 /* -- Watch -- */
 
-enum etcd_event_type { ETCD_EVENT_PUT = 0, ETCD_EVENT_DELETE = 1 };
-
-typedef struct etcd_event {
-    int32_t type; /* etcd_event_type */
-    const etcd_kv *kv;
-    const etcd_kv *prev_kv;
-} etcd_event;
-
 enum etcd__watch_request_type { ETCD__WATCH_CREATE = 1, ETCD__WATCH_CANCEL = 2, ETCD__WATCH_PROGRESS = 3 };
 
 enum etcd_watch_filter { ETCD_WATCH_FILTER_NOPUT = 0, ETCD_WATCH_FILTER_NODELETE = 1 };
@@ -119,7 +112,7 @@ typedef struct etcd__watch_request {
     const etcd__empty *progress_request;
 } etcd__watch_request;
 
-typedef struct etcd_watch_response {
+typedef struct etcd__watch_response {
     etcd_response_header header;
     int64_t watch_id;
     bool created, canceled, fragment;
@@ -127,7 +120,7 @@ typedef struct etcd_watch_response {
     etcd_bytes cancel_reason;
     const etcd_event *events;
     size_t n_events;
-} etcd_watch_response;
+} etcd__watch_response;
 
 /* -- Lease -- */
 
@@ -160,11 +153,6 @@ typedef struct etcd__lease_checkpoint_request {
 typedef struct etcd__lease_checkpoint_response {
     etcd_response_header header;
 } etcd__lease_checkpoint_response;
-
-typedef struct etcd_keepalive_response {
-    etcd_response_header header;
-    int64_t id, ttl_s;
-} etcd_keepalive_response;
 
 /* -- Cluster -- */
 
@@ -219,12 +207,12 @@ typedef struct etcd__downgrade_version_test_request {
     etcd_bytes ver;
 } etcd__downgrade_version_test_request;
 
-typedef struct etcd_snapshot_response {
+typedef struct etcd__snapshot_response {
     etcd_response_header header;
     uint64_t remaining_bytes;
     etcd_bytes blob;
     etcd_bytes version;
-} etcd_snapshot_response;
+} etcd__snapshot_response;
 
 /* -- Auth -- */
 

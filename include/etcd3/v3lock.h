@@ -9,8 +9,8 @@
  * form `out` may be NULL when only success matters.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef ETCD3_LOCK_H
-#define ETCD3_LOCK_H
+#ifndef ETCD3_V3LOCK_H
+#define ETCD3_V3LOCK_H
 
 #include "client.h"
 

@@ -1,5 +1,5 @@
-/* The server's elections. See <etcd3/election.h>. */
-#include <etcd3/election.h>
+/* The server's elections. See <etcd3/v3election.h>. */
+#include <etcd3/v3election.h>
 
 #include "base/error.h"
 #include "service/request.h"

@@ -1,5 +1,5 @@
-/* The server's locks. See <etcd3/lock.h>. */
-#include <etcd3/lock.h>
+/* The server's locks. See <etcd3/v3lock.h>. */
+#include <etcd3/v3lock.h>
 
 #include "service/request.h"
 #include "service/sink.h"

@@ -9,8 +9,8 @@
  * form `out` may be NULL when only success matters.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef ETCD3_ELECTION_H
-#define ETCD3_ELECTION_H
+#ifndef ETCD3_V3ELECTION_H
+#define ETCD3_V3ELECTION_H
 
 #include "client.h"
 
