@@ -108,6 +108,7 @@ typedef struct etcd_call_options {
                                those */
     const char *traceparent; /**< W3C Trace Context to pass on to the server in the header of that name; NULL: none */
     bool no_retry;        /**< a read is not repeated either; a call that the server provably never saw still is */
+    int64_t delay_ms;     /**< hold the request back for this long, for programs that back off; within the deadline. 0: none */
 } etcd_call_options;
 
 #ifndef __cplusplus

@@ -42,7 +42,9 @@ extern "C" {
     X(SESSION_EXPIRED, -19, "mutex: session is expired")                                                                 \
     X(LOCK_RELEASED, -20, "mutex: lock has already been released")                                                       \
     X(ELECTION_NOT_LEADER, -21, "election: not leader")                                                                  \
-    X(ELECTION_NO_LEADER, -22, "election: no leader")
+    X(ELECTION_NO_LEADER, -22, "election: no leader") \
+    X(STM_CONFLICT, -23, "stm: others have changed what was read, attempt after attempt")                                \
+    X(STM_AGAIN, -24, "stm: the value is being read: return, the function is called again")
 
 /** gRPC status codes: X(NAME, number, gRPC code, text). */
 #define ETCD_GRPC_ERRORS(X)                                                                                              \

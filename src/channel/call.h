@@ -50,7 +50,7 @@ struct etcd__call {
     struct etcd__channel *channel;
     etcd__grpc_call grpc;
     etcd__timer timer; /* the deadline, or before it the end of a wait between attempts */
-    int64_t retry_at;  /* 0 when not waiting between attempts */
+    int64_t retry_at;  /* 0 when not waiting between attempts; the owner may set it before the first */
     int32_t attempts;
     int32_t renewals;      /* of the token */
     uint64_t token_number; /* of the token that the last attempt carried */

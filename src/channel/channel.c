@@ -98,7 +98,9 @@ static void describe_wait(const etcd__call *call, char *text, size_t size)
 {
     const etcd__peer *peer = telling_peer(call);
 
-    if (call->connection != NULL && call->error != NULL && call->error->message[0] != '\0')
+    if (call->retry_at != 0 && call->attempts == 0)
+        (void)snprintf(text, size, "the delay of the call was not over");
+    else if (call->connection != NULL && call->error != NULL && call->error->message[0] != '\0')
         (void)snprintf(text, size, "waiting for the answer of %s to attempt %d; the one before, at %s: %s",
                        call->connection->endpoint->text, (int)call->attempts, call->error->endpoint, call->error->message);
     else if (call->connection != NULL)
@@ -566,6 +568,10 @@ void etcd__channel_start(etcd__channel *channel, etcd__call *call)
     if (call->endpoint != NULL && !pin(call))
         return;
     arm_timer(call);
+    if (call->retry_at != 0) {
+        etcd__list_push_back(&channel->active, &call->node);
+        return;
+    }
     peer = etcd__list_empty(call->peer ? &channel->pinned : &channel->waiting) ? pick_for(channel, call) : NULL;
     if (peer != NULL && !needs_token(call))
         start_attempt(call, peer);

@@ -162,6 +162,8 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
     call->call.body_len = ETCD__GRPC_PREFIX + size;
     call->started = etcd__clock_monotonic();
     call->call.deadline = etcd__clock_after(call->started, timeout_of(client, options));
+    if (options->delay_ms > 0)
+        call->call.retry_at = etcd__clock_after(call->started, etcd__clock_from_ms(options->delay_ms));
     call->call.serializable = served_by_any(unary->rpc, request);
     call->call.require_leader = options->require_leader || client->require_leader;
     call->call.no_retry = options->no_retry;

@@ -1,5 +1,5 @@
 /* See options.h. Every option struct starts with `size_t size`. */
-#include "client/options.h"
+#include "base/options.h"
 
 #include "base/error.h"
 
