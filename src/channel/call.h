@@ -1,5 +1,8 @@
-/* One unary call as the channel sees it: an encoded request, a deadline, and at the end either the bytes of a
- * response or an error.
+/* One call as the channel sees it. Unary: an encoded request, a deadline, and at the end either the bytes of a response
+ * or an error. Streaming: a stream on some connection, messages either way, and at the end a status.
+ *
+ * A unary call is sent again where outcome.h allows. A stream is opened once and never again: what it was told is its
+ * owner's to say again on another (`again`).
  *
  * Embedded in the client's struct. The channel owns the `io` fields from etcd__channel_start() until it calls
  * on_done. */
@@ -20,8 +23,12 @@ typedef struct etcd__call etcd__call;
 struct etcd__call {
     /* set by the owner before etcd__channel_start() */
     const etcd__rpc_method *method;
-    const uint8_t *body; /* length-prefixed request; must live until on_done */
+    const uint8_t *body; /* length-prefixed request; must live until on_done. May be empty for a stream */
     size_t body_len;
+    bool streaming;
+    bool half_close;     /* streaming: nothing follows `body` */
+    bool endless;        /* streaming: it has no end of its own, so it ends (`again`) when its connection drains, or its peer
+                            seems to hang while another serves */
     int64_t deadline; /* monotonic ns; ETCD__NEVER */
     bool read_only;  /* changes nothing: may be sent again though the server may have seen it */
     bool require_leader;
@@ -31,11 +38,16 @@ struct etcd__call {
     const char *traceparent; /* W3C Trace Context, for the header of that name, or NULL. Must live until on_done */
     const char *endpoint; /* the one that must serve it; NULL: any. Must live until on_done */
     void (*on_attempt)(etcd__call *call, int code); /* NULL, or: an attempt failed with `code`, and another follows */
+    void (*on_open)(etcd__call *call); /* streaming: etcd__channel_send() may be used. NULL: nobody cares */
+    /* Streaming: a message, a block of etcd__malloc with a writable byte behind it, which is the owner's from here on.
+     * The owner may cancel the call in it. */
+    void (*on_message)(etcd__call *call, uint8_t *data, size_t len);
     void (*on_done)(etcd__call *call); /* exactly once; the call is the owner's again */
 
     /* the result, valid in on_done and after */
     int code;           /* ETCD_OK or the error's code */
     uint32_t flags;     /* of the error, also when there is no memory for more */
+    bool again;         /* streaming: the failure may pass, another stream is worth trying */
     etcd_error *error;  /* why it failed, from etcd__malloc; NULL when there was no memory even for that */
     uint8_t *response;  /* block of etcd__malloc with a writable byte behind it; the owner takes it and sets it to
                            NULL */

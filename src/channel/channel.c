@@ -34,6 +34,7 @@ struct etcd__channel {
     etcd__leader *leader; /* NULL: not looked for */
     etcd__sync *sync;     /* NULL: the list stays as the program gave it */
     etcd__task pump;
+    etcd__task leave; /* endless streams leave connections that drain */
     etcd__random random;
     bool closed;
 };
@@ -49,6 +50,7 @@ static void finish(etcd__call *call, int code)
     call->peer = NULL;
     call->connection = NULL;
     call->code = code;
+    call->again = call->again && !call->channel->closed;
     if (code == ETCD_OK) {
         etcd__free(call->error);
         call->error = NULL;
@@ -257,6 +259,11 @@ static void on_message(etcd__grpc_call *grpc, uint8_t *data, size_t len)
 {
     etcd__call *call = ETCD__CONTAINER_OF(grpc, etcd__call, grpc);
 
+    if (call->streaming) {
+        call->connection->answered = true;
+        call->on_message(call, data, len);
+        return;
+    }
     call->response = data;
     call->response_len = len;
 }
@@ -307,7 +314,10 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
         etcd__peer_avoid(call->served_by);
     if (channel->leader != NULL && code <= ETCD_ERR_NO_LEADER && code >= ETCD_ERR_TIMEOUT_WAIT_APPLIED_INDEX)
         etcd__leader_refresh(channel->leader);
-    if (renews_token(call, code)) {
+    if (call->streaming) {
+        call->again = verdict == ETCD__VERDICT_OTHER_PEER || etcd__outcome_stream_again(status) || renews_token(call, code);
+        finish(call, code);
+    } else if (renews_token(call, code)) {
         tell_attempt(call, code);
         call->connection = NULL;
         call->served_by = NULL;
@@ -383,8 +393,8 @@ static void start_attempt(etcd__call *call, etcd__peer *peer)
         .n_metadata = fill_metadata(call, headers),
         .body = call->body,
         .body_len = call->body_len,
-        .half_close = true,
-        .unary = true,
+        .half_close = !call->streaming || call->half_close,
+        .unary = !call->streaming,
         .max_message = channel->config.max_message,
     };
     etcd_error err;
@@ -405,6 +415,8 @@ static void start_attempt(etcd__call *call, etcd__peer *peer)
     call->attempt_at = etcd__loop_now(channel->loop);
     call->connection = peer->connection;
     etcd__connection_touch(peer->connection);
+    if (call->streaming && call->on_open != NULL)
+        call->on_open(call);
 }
 
 static etcd__peer *pick_for(etcd__channel *channel, const etcd__call *call)
@@ -466,6 +478,43 @@ static void take_back(etcd__call *call)
     queue_attempt(call);
 }
 
+/* Ends a stream that would hold a connection for ever which is to be left. */
+static void end_stream(etcd__call *call, const char *why)
+{
+    etcd_error *err = error_of(call);
+
+    if (err != NULL) {
+        etcd__error_set(err, ETCD_ERR_UNAVAILABLE, "%s", why);
+        err->flags = ETCD_ERROR_RETRYABLE;
+        set_endpoint(err, call->connection->endpoint->text);
+    }
+    call->flags = ETCD_ERROR_RETRYABLE;
+    call->again = true;
+    etcd__grpc_call_cancel(&call->grpc);
+    etcd__connection_touch(call->connection);
+    finish(call, ETCD_ERR_UNAVAILABLE);
+}
+
+/* One at a time, for the owner of one may end others. */
+static etcd__call *next_to_leave(etcd__channel *channel)
+{
+    for (etcd__list *node = channel->active.next; node != &channel->active; node = node->next) {
+        etcd__call *call = ETCD__CONTAINER_OF(node, etcd__call, node);
+
+        if (call->endless && call->connection != NULL && call->connection->state == ETCD__CONNECTION_DRAINING)
+            return call;
+    }
+    return NULL;
+}
+
+static void leave(void *arg)
+{
+    etcd__call *call;
+
+    while ((call = next_to_leave(arg)) != NULL)
+        end_stream(call, call->connection->goaway);
+}
+
 static bool another_serves(const etcd__channel *channel, const etcd__peer *peer)
 {
     int64_t now = etcd__clock_monotonic();
@@ -480,18 +529,26 @@ static bool another_serves(const etcd__channel *channel, const etcd__peer *peer)
 static void on_suspect(void *arg, etcd__peer *peer)
 {
     etcd__channel *channel = arg;
-    etcd__list *node, *next;
+    etcd__list streams, *node, *next;
 
     if (!another_serves(channel, peer))
         return;
+    etcd__list_init(&streams);
     for (node = channel->active.next; node != &channel->active; node = next) {
         etcd__call *call = ETCD__CONTAINER_OF(node, etcd__call, node);
 
         next = node->next;
-        if (call->connection == peer->connection && call->read_only && !call->no_retry && call->peer == NULL &&
-            call->attempts < channel->config.max_attempts)
+        if (call->connection != peer->connection || call->peer != NULL)
+            continue;
+        if (call->endless) {
+            etcd__list_remove(node);
+            etcd__list_push_back(&streams, node);
+        } else if (call->read_only && !call->streaming && !call->no_retry && call->attempts < channel->config.max_attempts) {
             take_back(call);
+        }
     }
+    while (!etcd__list_empty(&streams))
+        end_stream(ETCD__CONTAINER_OF(streams.next, etcd__call, node), "the member does not answer");
 }
 
 static void fail_gated(etcd__channel *channel, const etcd_error *err)
@@ -530,6 +587,7 @@ static void on_state(void *arg)
 {
     etcd__channel *channel = arg;
 
+    etcd__loop_defer(channel->loop, &channel->leave);
     if (channel->leader != NULL)
         etcd__leader_refresh(channel->leader);
     if (channel->config.on_state != NULL)
@@ -585,12 +643,38 @@ void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code)
     end_locally(call, code);
 }
 
+int etcd__channel_send(etcd__call *call, const uint8_t *body, size_t len, bool half_close)
+{
+    int rc = etcd__grpc_call_send(&call->grpc, body, len, half_close);
+
+    etcd__connection_touch(call->connection);
+    return rc;
+}
+
+void etcd__channel_pause(etcd__call *call)
+{
+    etcd__grpc_call_pause(&call->grpc);
+}
+
+void etcd__channel_resume(etcd__call *call)
+{
+    etcd__grpc_call_resume(&call->grpc);
+    etcd__connection_touch(call->connection);
+}
+
+bool etcd__channel_renew_token(etcd__call *call, int code)
+{
+    return renews_token(call, code);
+}
+
 int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err)
 {
     int rc = etcd__peers_set(&channel->peers, endpoints, err);
 
-    if (rc == ETCD_OK)
+    if (rc == ETCD_OK) {
+        etcd__loop_defer(channel->loop, &channel->leave);
         etcd__loop_defer(channel->loop, &channel->pump);
+    }
     if (rc == ETCD_OK && channel->leader != NULL)
         etcd__leader_refresh(channel->leader);
     return rc;
@@ -621,6 +705,9 @@ int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, cons
     etcd__list_init(&channel->pump.node);
     channel->pump.fn = pump;
     channel->pump.arg = channel;
+    etcd__list_init(&channel->leave.node);
+    channel->leave.fn = leave;
+    channel->leave.arg = channel;
     etcd__random_init(&channel->random);
     etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, on_suspect,
                      channel);
@@ -661,6 +748,7 @@ void etcd__channel_close(etcd__channel *channel, bool politely)
     end_all(&channel->pinned);
     end_all(&channel->active);
     etcd__list_remove(&channel->pump.node);
+    etcd__list_remove(&channel->leave.node);
     etcd__peers_close(&channel->peers, politely);
 }
 

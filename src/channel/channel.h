@@ -37,6 +37,18 @@ void etcd__channel_start(etcd__channel *channel, etcd__call *call);
 /** Ends a call that was started and is not done: on_done runs before this returns. */
 void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code);
 
+/** Streams, between on_open and on_done. Sends length-prefixed messages (copied). ETCD_ERR_NO_MEMORY, ETCD_ERR_TOO_LARGE
+ *  when 16 MiB wait already, ETCD_ERR_CLOSED behind a half_close. */
+int etcd__channel_send(etcd__call *call, const uint8_t *body, size_t len, bool half_close);
+
+/** While paused the server is not allowed to send more than the stream's window. */
+void etcd__channel_pause(etcd__call *call);
+void etcd__channel_resume(etcd__call *call);
+
+/** For a server that refuses the token within the stream: whether another stream is worth trying, with a newer token.
+ *  `code` is the error that it told. */
+bool etcd__channel_renew_token(etcd__call *call, int code);
+
 /** Replaces the endpoints; see etcd__peers_set(). */
 int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err);
 

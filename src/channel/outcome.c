@@ -84,6 +84,28 @@ etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_onl
     return ETCD__VERDICT_FAIL;
 }
 
+/* A stream that is opened again tells the server anew what it wants, so that any end but a refusal may pass: as the Go
+ * client has it (Unavailable and Internal), and what proxies end streams with. */
+bool etcd__outcome_stream_again(const etcd__grpc_status *status)
+{
+    if (status->too_large || status->out_of_memory)
+        return false;
+    if (status->unprocessed || status->origin == ETCD__GRPC_FROM_CONNECTION)
+        return true;
+    switch (status->code) {
+    case GRPC_CANCELED:
+    case GRPC_DEADLINE:
+    case GRPC_ABORTED:
+    case GRPC_INTERNAL:
+    case GRPC_UNAVAILABLE:
+        return true;
+    case GRPC_RESOURCE_EXHAUSTED:
+        return status->origin == ETCD__GRPC_FROM_RESET; /* ENHANCE_YOUR_CALM */
+    default:
+        return false;
+    }
+}
+
 bool etcd__outcome_blames_peer(int code)
 {
     switch (code) {

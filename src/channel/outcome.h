@@ -21,6 +21,9 @@ typedef enum etcd__verdict {
  *  must not be NULL. */
 etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_only, etcd_error *err);
 
+/** Whether another stream is worth trying after one that ended so. */
+bool etcd__outcome_stream_again(const etcd__grpc_status *status);
+
 /** Whether an error says that this member cannot serve for now, and others may. */
 bool etcd__outcome_blames_peer(int code);
 

@@ -185,7 +185,9 @@ static int init_client(etcd_client *client, const etcd_client_options *o, etcd_e
     atomic_init(&client->refs, 1);
     etcd__list_init(&client->shared.submitted);
     etcd__list_init(&client->shared.to_cancel);
+    etcd__list_init(&client->shared.jobs);
     etcd__list_init(&client->shared.completions);
+    etcd__list_init(&client->io.attachments);
     etcd__list_init(&client->io.ended);
     etcd__list_init(&client->io.dispatch.node);
     client->io.dispatch.fn = etcd__driver_dispatch;
@@ -224,6 +226,7 @@ static void destroy(etcd_client *client)
     bool forked = etcd__fork_mark_passed(&client->made);
 
     etcd__channel_free(client->io.channel);
+    etcd__attachments_free(client);
     etcd__loop_free(client->io.loop);
     etcd__completions_free(client);
     etcd__calls_free(client);
@@ -320,6 +323,7 @@ static void close_engine(etcd_client *client)
 {
     etcd__driver_start_submitted(client);
     etcd__loop_update_now(client->io.loop);
+    etcd__attachments_close(client);
     etcd__channel_close(client->io.channel, true);
     do
         etcd__driver_dispatch(client);

@@ -55,6 +55,23 @@ typedef struct etcd__user_call {
     uint8_t request[];  /* length-prefixed; behind it endpoint and traceparent */
 } etcd__user_call;
 
+/** Work that any thread hands to the driver; embedded in its owner's struct. */
+typedef struct etcd__job {
+    etcd__list node;
+    void (*fn)(struct etcd__job *job);
+} etcd__job;
+
+/** What a service keeps for a client as long as that lives: the shared stream of its watches, or of its leases. The driver
+ *  only. Embedded in the service's struct. */
+typedef struct etcd__attachment {
+    etcd__list node;
+    const void *kind; /* some address that is the service's own */
+    /* The client closes: ends everything, with the last callbacks, before it returns. */
+    void (*close)(struct etcd__attachment *attachment);
+    /* Releases memory; in a child after fork(), too. */
+    void (*free)(struct etcd__attachment *attachment);
+} etcd__attachment;
+
 struct etcd_client {
     /* constant after creation */
     etcd__fork_mark made; /* by this process? */
@@ -84,6 +101,8 @@ struct etcd_client {
         bool stop;              /* the I/O thread is to end */
         etcd__list submitted;   /* etcd__user_call: not seen by the channel yet */
         etcd__list to_cancel;   /* etcd__user_call.cancel_node */
+        etcd__list jobs;        /* etcd__job */
+        bool attended;          /* there are streams: the I/O thread keeps its seat */
         size_t live;            /* calls between submit and end */
         unsigned lone_streak;   /* blocking calls in a row that were alone */
         struct etcd__slot *slots; /* live calls by number */
@@ -98,6 +117,7 @@ struct etcd_client {
         etcd__channel *channel;
         etcd__list ended; /* etcd__user_call: to be dispatched */
         etcd__task dispatch;
+        etcd__list attachments;
         etcd__task report;        /* of changed endpoint states */
         etcd__metrics metrics;
         unsigned callbacks;       /* how deep in the program's functions */
@@ -132,6 +152,11 @@ void etcd__driver_dispatch(void *client);
  *  released at exit. */
 void etcd__driver_run(etcd__user_call *call);
 
+/** Has `job->fn` called by the driver, soon; in the order of the posts. Returns false when the client is closed: then it is
+ *  not called. The job may be posted again from its `fn` on; it must not be posted while it waits. Any thread, also in a
+ *  callback. */
+bool etcd__driver_post(etcd_client *client, etcd__job *job);
+
 /** Makes the calling thread the driver (waits for the present one to leave the seat) and gives it back. Not in a
  *  callback. */
 void etcd__driver_acquire(etcd_client *client);
@@ -152,6 +177,17 @@ bool etcd__driver_notify(etcd_client *client);
 
 /** The I/O thread: uv_thread_cb. */
 void etcd__driver_main(void *client);
+
+/* client/attachment.c: the driver only */
+
+/** The client's attachment of that kind, or NULL. */
+etcd__attachment *etcd__client_attachment(etcd_client *client, const void *kind);
+
+/** Adds one. From here on the I/O thread keeps its seat: messages come at any time. */
+void etcd__client_attach(etcd_client *client, etcd__attachment *attachment);
+
+void etcd__attachments_close(etcd_client *client);
+void etcd__attachments_free(etcd_client *client);
 
 /* client/calls.c: live calls by number; the lock is held */
 

@@ -28,22 +28,24 @@ bool etcd__client_in_callback(const etcd_client *client)
 /* --- what the driver does --------------------------------------------------------------------- */
 
 /* Moves what other threads asked for to the driver's side. */
-static void take_requests(etcd_client *client, etcd__list *submitted, etcd__list *to_cancel)
+static void take_requests(etcd_client *client, etcd__list *submitted, etcd__list *to_cancel, etcd__list *jobs)
 {
     etcd__list_init(submitted);
     etcd__list_init(to_cancel);
+    etcd__list_init(jobs);
     uv_mutex_lock(&client->shared.lock);
     etcd__list_splice_back(submitted, &client->shared.submitted);
     etcd__list_splice_back(to_cancel, &client->shared.to_cancel);
+    etcd__list_splice_back(jobs, &client->shared.jobs);
     uv_mutex_unlock(&client->shared.lock);
 }
 
 void etcd__driver_start_submitted(etcd_client *client)
 {
-    etcd__list submitted, to_cancel, *node;
+    etcd__list submitted, to_cancel, jobs, *node;
 
-    take_requests(client, &submitted, &to_cancel);
-    if (!etcd__list_empty(&submitted) || !etcd__list_empty(&to_cancel))
+    take_requests(client, &submitted, &to_cancel, &jobs);
+    if (!etcd__list_empty(&submitted) || !etcd__list_empty(&to_cancel) || !etcd__list_empty(&jobs))
         etcd__loop_update_now(client->io.loop);
     while ((node = etcd__list_pop_front(&submitted)) != NULL)
         etcd__channel_start(client->io.channel, &ETCD__CONTAINER_OF(node, etcd__user_call, node)->call);
@@ -52,6 +54,11 @@ void etcd__driver_start_submitted(etcd_client *client)
 
         if (!call->has_ended)
             etcd__channel_cancel(client->io.channel, &call->call, ETCD_ERR_CANCELED);
+    }
+    while ((node = etcd__list_pop_front(&jobs)) != NULL) {
+        etcd__job *job = ETCD__CONTAINER_OF(node, etcd__job, node);
+
+        job->fn(job);
     }
 }
 
@@ -150,6 +157,26 @@ bool etcd__driver_notify(etcd_client *client)
         return true;
     uv_cond_broadcast(&client->shared.changed);
     return false;
+}
+
+bool etcd__driver_post(etcd_client *client, etcd__job *job)
+{
+    bool open, wake = false;
+
+    uv_mutex_lock(&client->shared.lock);
+    open = !atomic_load_explicit(&client->closed, memory_order_relaxed);
+    if (open) {
+        etcd__list_push_back(&client->shared.jobs, &job->node);
+        wake = etcd__driver_notify(client);
+    }
+    if (wake)
+        etcd__client_ref(client); /* the job may be what frees it */
+    uv_mutex_unlock(&client->shared.lock);
+    if (wake) {
+        etcd__loop_wake(client->io.loop);
+        etcd__client_unref(client);
+    }
+    return open;
 }
 
 static bool seat_is_wanted(etcd_client *client)
@@ -257,7 +284,9 @@ static bool io_thread_waits(etcd_client *client)
     unsigned seen = client->shared.drives;
     bool taken = client->shared.driver != ETCD__DRIVER_NOBODY || seat_is_wanted(client);
 
-    if (!taken && (client->shared.live > 0 || client->shared.lone_streak < LONE_STREAK))
+    bool busy = client->shared.live > 0 || client->shared.attended || !etcd__list_empty(&client->shared.jobs);
+
+    if (!taken && (busy || client->shared.lone_streak < LONE_STREAK))
         return true;
     if (uv_cond_timedwait(&client->shared.changed, &client->shared.lock, (uint64_t)PARK_TIME) == 0 ||
         client->shared.drives != seen)

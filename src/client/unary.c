@@ -187,7 +187,7 @@ static int enroll(etcd__user_call *call, etcd_error *err)
         return etcd__error_set(err, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
     if (etcd__calls_add(client, call) < 0)
         return etcd__error_no_memory(err);
-    if (call->form == ETCD__FORM_BLOCKING && client->shared.live == 0)
+    if (call->form == ETCD__FORM_BLOCKING && client->shared.live == 0 && !client->shared.attended)
         client->shared.lone_streak++;
     else
         client->shared.lone_streak = 0;
