@@ -102,6 +102,7 @@ static void headers_complete(fake_stream *stream)
     stream->request.method = stream->record->seen.method;
     if (route && route->early)
         call_handler(stream, route);
+    stream->messages = route && route->messages;
 }
 
 /* The body must be exactly one gRPC message, which all requests of these tests are. */
@@ -121,8 +122,71 @@ static void take_payload(fake_stream *stream)
     stream->request.payload_len = len;
 }
 
+static void handle_message(fake_stream *stream)
+{
+    const fake_route *route = fake__route(stream->conn->server, stream->request.method);
+
+    if (route)
+        route->handler(&stream->request, route->arg);
+    fake__changed(stream->conn->server);
+}
+
+/* A message of a stream that has many: a request of its own in the log. */
+static void message_complete(fake_stream *stream, const uint8_t *payload, size_t len)
+{
+    fake_conn *conn = stream->conn;
+    fake_record *record = add_record(conn, stream->request.stream_id);
+
+    record->seen.method = stream->request.method;
+    record->payload = fake__memdup(payload, len);
+    record->seen.payload = record->payload;
+    record->seen.payload_len = len;
+    record->seen.complete = record->seen.handled = true;
+    stream->request.number = conn->server->n_records - 1;
+    stream->request.payload = record->payload;
+    stream->request.payload_len = len;
+    stream->request.message = NULL;
+    free(stream->decoded);
+    stream->decoded = fake__decode(&stream->request);
+    handle_message(stream);
+}
+
+/* The messages that have wholly arrived. */
+static void take_messages(fake_stream *stream)
+{
+    fake_bytes *body = &stream->body;
+    size_t at = 0;
+
+    while (body->len - at >= 5) {
+        const uint8_t *prefix = body->data + at;
+        size_t len = (size_t)prefix[1] << 24 | (size_t)prefix[2] << 16 | (size_t)prefix[3] << 8 | prefix[4];
+
+        if (body->len - at - 5 < len)
+            break;
+        message_complete(stream, prefix + 5, len);
+        at += 5 + len;
+    }
+    body->len -= at;
+    if (at > 0)
+        memmove(body->data, body->data + at, body->len);
+}
+
+/* The client has ended its side of a stream of messages. */
+static void messages_end(fake_stream *stream)
+{
+    stream->request.complete = true;
+    stream->request.message = NULL;
+    if (stream->body.len > 0)
+        stream->conn->log.violations++;
+    handle_message(stream);
+}
+
 static void request_complete(fake_stream *stream)
 {
+    if (stream->messages) {
+        messages_end(stream);
+        return;
+    }
     take_payload(stream);
     stream->request.complete = true;
     stream->record->seen.complete = true;
@@ -163,6 +227,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     (void)flags;
     if (stream)
         fake__bytes_append(&stream->body, data, len);
+    if (stream && stream->messages)
+        take_messages(stream);
     return 0;
 }
 

@@ -59,6 +59,7 @@ struct fake_stream {
     fake_bytes body;
     void *decoded; /* memory of request.message */
     fake_step *steps;
+    bool messages; /* they are handled one by one */
     bool handled;
     bool closed; /* nghttp2 knows it no longer */
 };
@@ -93,7 +94,7 @@ typedef struct fake_route {
     char *method; /* NULL: all others */
     fake_handler *handler;
     void *arg;
-    bool early;
+    bool early, messages;
 } fake_route;
 
 typedef struct fake_queued {

@@ -392,7 +392,8 @@ static bool same_method(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static void set_route(fake_server *server, const char *method, fake_handler *handler, void *arg, bool early)
+static void set_route(fake_server *server, const char *method, fake_handler *handler, void *arg, bool early,
+                      bool messages)
 {
     fake_route **at, *route;
 
@@ -408,6 +409,7 @@ static void set_route(fake_server *server, const char *method, fake_handler *han
         route->handler = handler;
         route->arg = arg;
         route->early = early;
+        route->messages = messages;
     } else if (route) {
         *at = route->next;
         free(route->method);
@@ -418,12 +420,34 @@ static void set_route(fake_server *server, const char *method, fake_handler *han
 
 void fake_server_handle(fake_server *server, const char *method, fake_handler *handler, void *arg)
 {
-    set_route(server, method, handler, arg, false);
+    set_route(server, method, handler, arg, false, false);
 }
 
 void fake_server_handle_early(fake_server *server, const char *method, fake_handler *handler, void *arg)
 {
-    set_route(server, method, handler, arg, true);
+    set_route(server, method, handler, arg, true, false);
+}
+
+void fake_server_handle_messages(fake_server *server, const char *method, fake_handler *handler, void *arg)
+{
+    set_route(server, method, handler, arg, false, true);
+}
+
+bool fake_server_on_stream(fake_server *server, const char *method, fake_handler *handler, void *arg)
+{
+    fake_stream *newest = NULL;
+
+    fake__lock(server);
+    for (size_t i = 0; i < server->n_conns; i++)
+        for (fake_stream *stream = server->conns[i]->streams; stream != NULL; stream = stream->next)
+            if (!stream->closed && stream->request.method != NULL && strcmp(stream->request.method, method) == 0)
+                newest = stream;
+    if (newest != NULL)
+        handler(&newest->request, arg);
+    fake__unlock(server);
+    if (newest != NULL)
+        fake__wake(server);
+    return newest != NULL;
 }
 
 void fake_server_gate_open(fake_server *server, int gate)

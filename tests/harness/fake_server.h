@@ -27,6 +27,8 @@ typedef struct fake_server fake_server;
 #define FAKE_DELETE "/etcdserverpb.KV/DeleteRange"
 #define FAKE_TXN "/etcdserverpb.KV/Txn"
 #define FAKE_COMPACT "/etcdserverpb.KV/Compact"
+#define FAKE_WATCH "/etcdserverpb.Watch/Watch"
+#define FAKE_KEEP_ALIVE "/etcdserverpb.Lease/LeaseKeepAlive"
 
 /** In place of the index of a connection: all that are open. */
 #define FAKE_ALL (-1)
@@ -141,7 +143,7 @@ typedef struct fake_request {
     size_t number;       /* index in the log */
     int conn;            /* index of the connection */
     int32_t stream_id;
-    bool complete; /* END_STREAM was seen; false only in handlers set with `early` */
+    bool complete; /* END_STREAM was seen; false only in handlers of streams, and in those set with `early` */
 } fake_request;
 
 /** Answers a request by queueing steps with fake_reply_*(). Steps are done in their order, each one wholly handed to the socket's
@@ -153,6 +155,15 @@ void fake_server_handle(fake_server *server, const char *method, fake_handler *h
 
 /** As fake_server_handle(), but it runs when the request's headers have arrived, before its body. */
 void fake_server_handle_early(fake_server *server, const char *method, fake_handler *handler, void *arg);
+
+/** The handler of a method whose clients send many messages: it runs for each as it arrives (and is one request in the log
+ *  with its own number), and once with `complete` and a NULL message when the client has ended its side. The same
+ *  fake_request each time, until its stream is closed. */
+void fake_server_handle_messages(fake_server *server, const char *method, fake_handler *handler, void *arg);
+
+/** Calls `handler` on the calling thread with the request of the newest open stream of a method, to answer more on it; false
+ *  when there is none. */
+bool fake_server_on_stream(fake_server *server, const char *method, fake_handler *handler, void *arg);
 
 /** An in-memory store: Range, Put, DeleteRange, Txn and Compact as etcd does them, without history. Others: UNIMPLEMENTED. */
 fake_handler fake_kv_handler;
