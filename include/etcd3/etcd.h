@@ -14,6 +14,7 @@
 #include "election.h"
 #include "endpoints.h"
 #include "error.h"
+#include "format.h"
 #include "health.h"
 #include "keepalive.h"
 #include "kv.h"
