@@ -23,6 +23,7 @@
 #include "metrics.h"
 #include "mutex.h"
 #include "session.h"
+#include "stm.h"
 #include "tls.h"
 #include "txn.h"
 #include "types.h"
