@@ -81,6 +81,10 @@ ETCD_EXPORT void etcd_txn_if_lease(etcd_txn *txn, const char *key, size_t key_le
 ETCD_EXPORT void etcd_txn_if_value(etcd_txn *txn, const char *key, size_t key_len, int op, const char *value, size_t value_len);
 ETCD_EXPORT void etcd_txn_if(etcd_txn *txn, const char *key, size_t key_len, const etcd_compare_options *compare);
 
+/** The compares "the key exists" and "the key does not exist" (version > 0 and = 0, as the Go client's helpers). Since 0.1. */
+ETCD_EXPORT void etcd_txn_if_exists(etcd_txn *txn, const char *key, size_t key_len);
+ETCD_EXPORT void etcd_txn_if_missing(etcd_txn *txn, const char *key, size_t key_len);
+
 /** Adds an operation to the list that is being built: the one done when the compares hold, after etcd_txn_else() the
  *  other. The `call` member of the options is not used and must be NULL. Since 0.1. */
 ETCD_EXPORT void etcd_txn_get(etcd_txn *txn, const char *key, size_t key_len, const etcd_get_options *options);

@@ -117,6 +117,16 @@ void etcd_txn_if_version(etcd_txn *txn, const char *key, size_t key_len, int op,
     if_number(txn, key, key_len, ETCD_COMPARE_VERSION, op, version);
 }
 
+void etcd_txn_if_exists(etcd_txn *txn, const char *key, size_t key_len)
+{
+    if_number(txn, key, key_len, ETCD_COMPARE_VERSION, ETCD_CMP_GREATER, 0);
+}
+
+void etcd_txn_if_missing(etcd_txn *txn, const char *key, size_t key_len)
+{
+    if_number(txn, key, key_len, ETCD_COMPARE_VERSION, ETCD_CMP_EQUAL, 0);
+}
+
 void etcd_txn_if_create_revision(etcd_txn *txn, const char *key, size_t key_len, int op, int64_t revision)
 {
     if_number(txn, key, key_len, ETCD_COMPARE_CREATE, op, revision);

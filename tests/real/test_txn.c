@@ -137,6 +137,23 @@ static void values_compare_as_bytes(void **state)
     etcd_client_free(client);
 }
 
+static void keys_exist_or_are_missing(void **state)
+{
+    etcd_client *client = real_client();
+
+    (void)state;
+    real_put(client, "here", "");
+    for (int here = 0; here < 2; here++) {
+        for (int exists = 0; exists < 2; exists++) {
+            etcd_txn *txn = etcd_txn_new(client);
+
+            (exists ? etcd_txn_if_exists : etcd_txn_if_missing)(txn, ETCD_STR(here ? "here" : "gone"));
+            assert_int_equal(succeeded(txn), here == exists);
+        }
+    }
+    etcd_client_free(client);
+}
+
 static void all_compares_must_hold(void **state)
 {
     etcd_client *client = real_client();
@@ -744,6 +761,7 @@ static void threads_count_without_losing_any(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_number_compares_with_every_operator),
     cmocka_unit_test(values_compare_as_bytes),
+    cmocka_unit_test(keys_exist_or_are_missing),
     cmocka_unit_test(all_compares_must_hold),
     cmocka_unit_test(a_range_compare_is_of_every_key),
     cmocka_unit_test(the_first_list_is_done_at_one_revision),
