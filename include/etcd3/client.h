@@ -33,16 +33,23 @@ typedef uint64_t etcd_call_id;
 /** Levels of etcd_client_options.log_fn. */
 enum etcd_log_level { ETCD_LOG_ERROR = 1, ETCD_LOG_WARN = 2, ETCD_LOG_INFO = 3, ETCD_LOG_DEBUG = 4 };
 
-/** What etcd_client_options.call_fn is told: an attempt of a call that failed and is followed by another, or the end
- *  of a call. Strings are valid during the hook. */
+/** What etcd_client_options.call_fn is told of a call: ETCD_CALL_EVENT_START once, then ETCD_CALL_EVENT_ATTEMPT_FAILED any
+ *  number of times, then ETCD_CALL_EVENT_END once. */
+enum etcd_call_event {
+    ETCD_CALL_EVENT_START = 1,          /**< nothing has been sent yet */
+    ETCD_CALL_EVENT_ATTEMPT_FAILED = 2, /**< and another attempt follows */
+    ETCD_CALL_EVENT_END = 3             /**< it is over; the program learns of it after this */
+};
+
+/** A call, for etcd_client_options.call_fn. Strings are valid during the hook. */
 typedef struct etcd_call_info {
     etcd_call_id id;
+    int32_t event;           /**< of etcd_call_event */
     const char *method;      /**< "/etcdserverpb.KV/Put" */
     const char *endpoint;    /**< that had the last attempt; "" when nothing was sent */
     const char *traceparent; /**< as the call was given it, or NULL */
     int32_t attempts;        /**< requests sent so far */
     int32_t code;            /**< of this attempt, or of the call: ETCD_OK or the error's code */
-    bool ended;              /**< the call is over; false: an attempt is, and another follows */
     int64_t request_bytes;   /**< of the message */
     int64_t response_bytes;
     int64_t duration_ns;     /**< since the call was made */
@@ -88,8 +95,9 @@ typedef struct etcd_client_options {
      *  ended, "" when none has. A callback like any other: see above. */
     void (*state_fn)(etcd_client *client, const char *endpoint, int state, const char *reason, void *arg);
     void *state_arg;
-    /** Told of every attempt and of the end of every call, before its own callback; on the driving thread. It must
-     *  be quick and must not call the library. */
+    /** A hook around every call: told before it is sent, of each failed attempt, and of its end, before its own callback;
+     *  on the driving thread, so one after the other. It must be quick and must not call the library. Streams (watches,
+     *  keep-alives) are no calls in this sense. */
     void (*call_fn)(const etcd_call_info *info, void *arg);
     void *call_arg;
     void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log. On the driving thread; must

@@ -69,7 +69,8 @@ struct etcd_op_response {
  *  Since 0.1. */
 ETCD_EXPORT void etcd_compare_options_init(etcd_compare_options *options, size_t size);
 
-/** A new, empty transaction; NULL when out of memory, which the functions below carry along. Since 0.1. */
+/** A new, empty transaction; NULL when out of memory, which the functions below carry along: the
+ *  commit fails with ETCD_ERR_NO_MEMORY then. Since 0.1. */
 ETCD_EXPORT etcd_txn *etcd_txn_new(etcd_client *client);
 
 /** Adds a compare. All compares must hold for the first list to be done. A key that does not exist has version,
@@ -102,9 +103,8 @@ ETCD_EXPORT void etcd_txn_else(etcd_txn *txn);
 typedef void (*etcd_txn_fn)(etcd_client *client, etcd_txn_response *response, const etcd_error *err, void *arg);
 
 /** Does the transaction. Sent at most once, as a put; with gets alone repeated, as a get. A failed compare is a success
- *  with `succeeded` false. The
- *  transaction may be committed again and must still be freed. ETCD_ERR_ARGUMENT for an error while building;
- *  ETCD_ERR_DUPLICATE_KEY, ETCD_ERR_TOO_MANY_OPS. Since 0.1. */
+ *  with `succeeded` false. The transaction may be committed again and must still be freed. ETCD_ERR_ARGUMENT for an error
+ *  while building; ETCD_ERR_NO_MEMORY also for a NULL `txn`; ETCD_ERR_DUPLICATE_KEY, ETCD_ERR_TOO_MANY_OPS. Since 0.1. */
 ETCD_EXPORT int etcd_txn_commit(etcd_txn *txn, const etcd_call_options *call, etcd_txn_response **out, etcd_error *err);
 ETCD_EXPORT int etcd_txn_commit_async(etcd_txn *txn, const etcd_call_options *call, etcd_txn_fn done, void *arg, etcd_call_id *id,
                                       etcd_error *err);

@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "client/options.h"
+#include "base/options.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -218,6 +218,9 @@ void etcd__cancel_detach(etcd__user_call *call);
 
 /* client/unary.c */
 
+/** Hands a submitted call to the channel. The driver only. */
+void etcd__user_call_start(etcd__user_call *call);
+
 /** Decodes the result where that is the driver's work, tells the user, and frees the call (but a blocking one, which
  *  its caller frees). */
 void etcd__user_call_deliver(etcd__user_call *call);

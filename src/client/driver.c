@@ -48,7 +48,7 @@ void etcd__driver_start_submitted(etcd_client *client)
     if (!etcd__list_empty(&submitted) || !etcd__list_empty(&to_cancel) || !etcd__list_empty(&jobs))
         etcd__loop_update_now(client->io.loop);
     while ((node = etcd__list_pop_front(&submitted)) != NULL)
-        etcd__channel_start(client->io.channel, &ETCD__CONTAINER_OF(node, etcd__user_call, node)->call);
+        etcd__user_call_start(ETCD__CONTAINER_OF(node, etcd__user_call, node));
     while ((node = etcd__list_pop_front(&to_cancel)) != NULL) {
         etcd__user_call *call = ETCD__CONTAINER_OF(node, etcd__user_call, cancel_node);
 

@@ -7,8 +7,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "client/client.h"
-#include "client/options.h"
 #include "wire/response.h"
 
 #include <string.h>
@@ -28,16 +28,16 @@ static int64_t duration_of(const etcd__user_call *call)
     return duration > 0 ? duration : 0;
 }
 
-static void tell_hook(const etcd__user_call *call, bool ended, int code)
+static void tell_hook(const etcd__user_call *call, enum etcd_call_event event, int code)
 {
     const etcd_call_info info = {
         .id = call->id,
+        .event = event,
         .method = call->call.method->path,
         .endpoint = last_endpoint(&call->call),
         .traceparent = call->call.traceparent,
         .attempts = call->call.attempts,
         .code = code,
-        .ended = ended,
         .request_bytes = (int64_t)(call->call.body_len - ETCD__GRPC_PREFIX),
         .response_bytes = (int64_t)call->call.response_len,
         .duration_ns = duration_of(call),
@@ -48,7 +48,7 @@ static void tell_hook(const etcd__user_call *call, bool ended, int code)
 
 static void on_attempt(etcd__call *channel_call, int code)
 {
-    tell_hook(ETCD__CONTAINER_OF(channel_call, etcd__user_call, call), false, code);
+    tell_hook(ETCD__CONTAINER_OF(channel_call, etcd__user_call, call), ETCD_CALL_EVENT_ATTEMPT_FAILED, code);
 }
 
 /* A response that turns out to be malformed is noticed when the peer may be gone already. */
@@ -74,9 +74,16 @@ static void on_done(etcd__call *channel_call)
     call->has_ended = true;
     etcd__metrics_count(&client->io.metrics, channel_call, duration_of(call));
     if (client->call_fn != NULL)
-        tell_hook(call, true, channel_call->code);
+        tell_hook(call, ETCD_CALL_EVENT_END, channel_call->code);
     etcd__list_push_back(&client->io.ended, &call->node);
     etcd__loop_defer(client->io.loop, &client->io.dispatch);
+}
+
+void etcd__user_call_start(etcd__user_call *call)
+{
+    if (call->client->call_fn != NULL)
+        tell_hook(call, ETCD_CALL_EVENT_START, ETCD_OK);
+    etcd__channel_start(call->client->io.channel, &call->call);
 }
 
 void etcd__user_call_free(etcd__user_call *call)

@@ -4,7 +4,7 @@
 #include <etcd3/auth.h>
 
 #include "base/error.h"
-#include "client/options.h"
+#include "base/options.h"
 #include "service/request.h"
 #include "service/sink.h"
 

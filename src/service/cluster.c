@@ -1,7 +1,7 @@
 /* Members: list, add, remove, update, promote. See <etcd3/cluster.h>; the contract, section 1.12. */
 #include <etcd3/cluster.h>
 
-#include "client/options.h"
+#include "base/options.h"
 #include "service/peer_urls.h"
 #include "service/sink.h"
 

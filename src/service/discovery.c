@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "client/options.h"
+#include "base/options.h"
 #include "net/resolve.h"
 #include "net/srv.h"
 #include "wire/response.h"

@@ -1,7 +1,7 @@
 /* Get, put, delete and compact. See <etcd3/kv.h>. */
 #include <etcd3/kv.h>
 
-#include "client/options.h"
+#include "base/options.h"
 #include "service/request.h"
 #include "service/sink.h"
 

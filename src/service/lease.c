@@ -2,7 +2,7 @@
 #include <etcd3/lease.h>
 
 #include "base/error.h"
-#include "client/options.h"
+#include "base/options.h"
 #include "service/sink.h"
 
 ETCD__UNARY(lease_grant, LEASE_GRANT, LEASE_GRANT)

@@ -4,8 +4,8 @@
  * range only when its response has arrived, so a failed one can be asked for again. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "client/client.h"
-#include "client/options.h"
 #include "client/unary.h"
 #include "service/request.h"
 

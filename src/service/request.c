@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
-#include "client/options.h"
+#include "base/options.h"
 
 #include <string.h>
 

@@ -3,8 +3,8 @@
  * Everything that is added is copied into the builder's arena as a message at once, so an argument needs to live
  * only for its call, and the first error is kept until the commit. */
 #include "base/error.h"
+#include "base/options.h"
 #include "client/client.h"
-#include "client/options.h"
 #include "service/op.h"
 #include "service/request.h"
 #include "service/sink.h"
@@ -222,8 +222,8 @@ static const etcd__unary unary_read_txn = {.rpc = ETCD__RPC_KV_TXN,
 
 int etcd__txn_request_of(const etcd_txn *txn, etcd__txn_request *request, etcd_error *err)
 {
-    if (txn == NULL)
-        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the transaction is NULL (out of memory when it was made?)");
+    if (txn == NULL) /* only a lack of memory makes none, and it is carried along to here */
+        return etcd__error_set(err, ETCD_ERR_NO_MEMORY, "%s (the transaction is NULL)", etcd_error_text(ETCD_ERR_NO_MEMORY));
     if (txn->error.code != ETCD_OK) {
         if (err != NULL)
             *err = txn->error;

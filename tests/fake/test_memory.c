@@ -107,8 +107,6 @@ static bool fail_one(fake_server *server, etcd_client *client, const fake_op *op
         fail_msg("%s, allocation %zu: done, but failed as if it were not: %s", op->name, k, err.message);
     if (rc != ETCD_OK && !failed)
         fail_msg("%s, allocation %zu: failed without a reason: %s", op->name, k, err.message);
-    if (rc == ETCD_ERR_ARGUMENT && strstr(err.message, "the transaction is NULL"))
-        rc = ETCD_ERR_NO_MEMORY;
     if (rc != ETCD_OK && rc != ETCD_ERR_NO_MEMORY)
         fail_msg("%s, allocation %zu: %s: %s", op->name, k, etcd_error_name(rc), err.message);
     return failed;

@@ -487,7 +487,10 @@ static void mistakes_stick_until_the_commit(void **state)
     commit_fails(txn, ETCD_ERR_EMPTY_KEY, "key is not provided");
     commit_fails(bad, ETCD_ERR_EMPTY_KEY, "key is not provided");
 
-    commit_fails(NULL, ETCD_ERR_ARGUMENT, "transaction is NULL");
+    commit_fails(NULL, ETCD_ERR_NO_MEMORY, "transaction is NULL");
+    txn = etcd_txn_new(client);
+    etcd_txn_nested(txn, NULL);
+    commit_fails(txn, ETCD_ERR_NO_MEMORY, "transaction is NULL");
     commit_fails(etcd_txn_new(NULL), ETCD_ERR_ARGUMENT, "client is NULL");
     assert_keys(real_get(client, "", ETCD_GET(.prefix = true)), "");
     etcd_client_free(client);
