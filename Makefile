@@ -38,6 +38,7 @@ demo: | build
 test: | build
 	@scripts/ensure-deps test
 	@scripts/build-etcd
+	@scripts/build-interop
 	@scripts/run-tests
 
 bench: | build
