@@ -1,0 +1,67 @@
+"""Golden cases: alarms, defragmentation, snapshots, downgrades, checks.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+from family import family
+
+
+@family()
+def alarm(golden):
+    golden.look("alarm")
+    golden.look("alarm list --help")
+    golden.look("alarm disarm --help")
+    golden.formats("alarm list")
+    golden.formats("alarm disarm")
+    golden.look("alarm list extra")
+    golden.look("alarm disarm extra")
+
+
+@family()
+def defrag(golden):
+    golden.formats("defrag")
+    golden.look("defrag --cluster")
+    golden.look("defrag extra")
+    golden.look("defrag --help")
+    golden.look("defrag --endpoints={ep0},127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms")
+
+
+@family()
+def downgrade(golden):
+    golden.look("downgrade")
+    for command in ("validate", "enable", "cancel"):
+        golden.look(f"downgrade {command} --help")
+        golden.run(f"downgrade {command}")
+        golden.run(f"downgrade {command} ''")
+        golden.run(f"downgrade {command} x")
+        golden.run(f"downgrade {command} 3.1.0")
+        golden.run(f"downgrade {command} 3.1.0 2")
+    for output in ("simple", "fields", "json", "protobuf", "table", "json --hex", "simple --hex", "fields --hex"):
+        golden.run(f"downgrade validate 3.6.0 -w {output}")
+        golden.run(f"downgrade enable 3.6.0 -w {output}")
+        golden.run(f"endpoint status -w {output}")
+        golden.run(f"downgrade cancel -w {output}")
+
+
+@family()
+def check(golden):
+    golden.look("check")
+    golden.look("check perf --help")
+    golden.look("check datascale --help")
+    golden.look("check perf --load nonsense")
+    golden.look("check datascale --load nonsense")
+    golden.look("check perf extra --load=x")
+
+
+@family()
+def snapshot(golden):
+    golden.look("snapshot")
+    golden.look("snapshot save --help")
+    golden.look("snapshot save")
+    golden.look("snapshot save a b")
+    golden.look("snapshot save {dir}/x --endpoints={ep0},127.0.0.1:1")
+    golden.look("snapshot save {dir}/no/such/place")
+    golden.look("snapshot save {dir}/s.db")
+    golden.look("snapshot save {dir}/s.db -w json")
+    golden.look("snapshot save {dir}/s2.db --endpoints=127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms")
+    golden.look("snapshot status {dir}/s.db")
+    golden.look("snapshot restore {dir}/s.db")

@@ -1,0 +1,70 @@
+"""Golden cases: members, endpoints, moving the leader.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+from family import family
+
+
+@family(members=3)
+def member_list(golden):
+    golden.formats("member list")
+    golden.formats("member list --hex")
+    golden.look("member list --consistency s")
+    golden.look("member list --consistency=l")
+    golden.look("member list --consistency=x")
+    golden.look("member list extra")
+    golden.look("member")
+    golden.look("member nonsense")
+    golden.look("member list --nonsense")
+    for command in ("list", "add", "remove", "update", "promote"):
+        golden.look(f"member {command} --help")
+
+
+@family()
+def member_change(golden):
+    for arguments in ("member add", "member add one two", "member add n1", "member add n1 --peer-urls=", "member add n1 --peer-urls nonsense",
+                      "member add n1 --peer-urls http://localhost", "member add n1 --peer-urls http://127.0.0.1:1/x",
+                      "member add n1 --peer-urls ,",
+                      "member add n1 http://127.0.0.1:1", "member add --peer-urls=http://127.0.0.1:1",
+                      "member remove", "member remove zz", "member remove 1 2", "member remove 1234", "member remove ''",
+                      "member remove 11112222333344445", "member remove -1",
+                      "member update", "member update 1234", "member update zz --peer-urls=http://127.0.0.1:1",
+                      "member update 1234 --peer-urls=http://127.0.0.1:1", "member update 1 2 --peer-urls=http://127.0.0.1:1",
+                      "member promote", "member promote zz", "member promote 1234", "member promote {id_m0}", "member promote 1 2"):
+        golden.run(arguments)
+    # A URL of its own each time: the id follows from it and from the second
+    for port, output in enumerate(("simple", "fields", "json", "protobuf", "table", "json --hex", "simple --hex", "fields --hex"), start=11):
+        golden.run(f"member add learner --learner --peer-urls=http://127.0.0.1:{port} -w {output}")
+        golden.run("member list", save=("learner", r"(\w+), unstarted"))
+        golden.run("member list -w json")
+        golden.run("member list -w table")
+        golden.run(f"member update {{learner}} --peer-urls=http://127.0.0.1:2,http://127.0.0.1:3 -w {output}")
+        golden.run(f"member promote {{learner}} -w {output}")
+        golden.run(f"member remove {{learner}} -w {output}")
+    golden.run("member add voter --peer-urls=http://127.0.0.1:1 --peer-urls=http://127.0.0.1:4")
+
+
+@family(members=3)
+def endpoint(golden):
+    for flags in ("", " --cluster", " --endpoints={ep}", " --endpoints={ep0},127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms", " --hex", " extra"):
+        for command in ("health", "status", "hashkv"):
+            golden.formats(f"endpoint {command}{flags}")
+    golden.look("endpoint")
+    golden.look("endpoint hashkv --rev 1")
+    golden.look("endpoint hashkv --rev 1000")
+    golden.look("endpoint hashkv --rev x")
+    golden.look("endpoint status -w nonsense")
+    for command in ("health", "status", "hashkv"):
+        golden.look(f"endpoint {command} --help")
+
+
+@family(members=3)
+def move_leader(golden):
+    golden.run("move-leader")
+    golden.run("move-leader 1 2")
+    golden.run("move-leader zz")
+    golden.run("move-leader 1234")
+    golden.run("move-leader 1234 --endpoints={ep}")
+    golden.look("move-leader --help")
+    for member, output in (("m0", "simple"), ("m1", "fields"), ("m2", "json"), ("m0", "protobuf"), ("m1", "table"), ("m2", "json --hex"), ("m0", "simple --hex")):
+        golden.run(f"move-leader {{id_{member}}} --endpoints={{ep}} -w {output}")

@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""Runs the same command lines with etcdctl and etcd3ctl on equal clusters, and compares what comes out, byte for byte.
+
+usage: tests/cli/golden.py [--show] ETCDCTL ETCD3CTL VERSION FAMILY [MEMBERS]
+
+VERSION is the minor release of etcdctl and of the servers. A family is a function in one of the files cases_*.py beside this one; it is
+given a Golden and drives it with run() (each tool on a cluster of its own: commands that change something) and look() (both tools on
+one cluster: commands that only read). --show prints what the commands print instead.
+
+Ids of clusters, members and leases, raft terms and the ports of endpoints differ from cluster to cluster and are replaced; the log
+lines of the Go client are not compared. Where a version of etcdctl prints something else than the newest one does, which etcd3ctl follows,
+a case says so with differs={version: reason}; the outputs must then differ, so that the list stays true.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import difflib
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+WITH_ETCD = os.path.join(TOP, "scripts", "with-etcd")
+FORMATS = ("simple", "fields", "json", "protobuf", "table")
+TIMEOUT_S = 60
+# Log lines of the Go client, which etcd3ctl does not write; what ends the program is compared.
+NOISE = re.compile(rb'^(\{"level":"(debug|info|warn|error)".*|stty: .*)\n', re.M)
+
+
+class Side:
+    """One tool and its cluster."""
+
+    def __init__(self, name, program, endpoints):
+        self.name = name
+        self.program = program
+        self.endpoints = [endpoint.removeprefix("http://") for endpoint in endpoints.split(",")]
+        self.values = {"ep": ",".join(self.endpoints)}
+        self.masks = []
+        for number, endpoint in enumerate(self.endpoints):
+            self.values[f"ep{number}"] = endpoint
+            self.values[f"port{number}"] = endpoint.rsplit(":", 1)[1]
+            self.mask(endpoint.rsplit(":", 1)[1], f"<port{number}>")
+
+    def mask(self, value, token):
+        """From now on the value is replaced by the token in what is compared."""
+        self.masks.append((value.encode(), token.encode()))
+        self.masks.sort(key=lambda pair: -len(pair[0]))
+
+    def mask_id(self, number, token):
+        """Masks an id in all its spellings."""
+        signed = number - (1 << 64) if number >> 63 else number
+        for text in {f"{number:x}", f"{number:016x}", str(number), str(signed)}:
+            self.mask(text, token)
+
+    def environment(self, extra, words):
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+        if not any(word.startswith("--endpoints") for word in words):
+            environment["ETCDCTL_ENDPOINTS"] = self.values["ep0"]
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "LD_LIBRARY_PATH"):
+            if name in os.environ:
+                environment[name] = os.environ[name]
+        environment.update(extra)
+        return {name: value.format(**self.values) for name, value in environment.items() if value is not None}
+
+    def arguments(self, arguments):
+        return [argument.format(**self.values) for argument in arguments]
+
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code = code
+        self.out = out
+        self.err = NOISE.sub(b"", err)
+
+    def part(self, which):
+        return self.out if which == "stdout" else self.err
+
+
+def fields_of(data):
+    """A protobuf message as [(number, value)], or None when it is none; values are ints or bytes."""
+    fields, at = [], 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while at < len(data) and shift < 70:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+        raise ValueError
+
+    try:
+        while at < len(data):
+            tag = varint()
+            if tag >> 3 == 0:
+                return None
+            if tag & 7 == 0:
+                fields.append((tag >> 3, varint()))
+            elif tag & 7 == 2:
+                length = varint()
+                if length > len(data) - at:
+                    return None
+                fields.append((tag >> 3, data[at:at + length]))
+                at += length
+            else:
+                return None
+    except ValueError:
+        return None
+    return fields
+
+
+def text_of(data, depth=0):
+    """A protobuf message as text: one field per line, so that ids in it can be masked."""
+    lines = []
+    for number, value in fields_of(data) or []:
+        inner = fields_of(value) if isinstance(value, bytes) and value else None
+        if inner is not None and not value.isascii():
+            lines.append(" " * depth + f"{number}:\n" + text_of(value, depth + 1))
+        else:
+            lines.append(" " * depth + f"{number}: {value}\n")
+    return "".join(lines)
+
+
+class Golden:
+    def __init__(self, version, etcdctl, etcd3ctl, endpoints, own_endpoints, show=False):
+        self.version = version
+        self.show = show
+        self.theirs = Side("etcdctl", etcdctl, endpoints)
+        self.ours = Side("etcd3ctl", etcd3ctl, own_endpoints)
+        self.steps = self.compared = 0
+        self.failures = []
+        self.directory = tempfile.TemporaryDirectory(prefix="golden-")
+        for side in (self.theirs, self.ours):
+            side.values["dir"] = self.directory.name
+            self.learn_ids(side)
+
+    def learn_ids(self, side):
+        """Masks the ids of a cluster and its members."""
+        answer = self.start(self.theirs, side, ["member", "list", "-w", "json"], b"", {})
+        if answer.code != 0:
+            raise SystemExit(f"the cluster does not answer: {answer.err.decode()}")
+        text = answer.out.decode()
+        side.mask_id(int(re.search(r'"cluster_id":(\d+)', text)[1]), "<cluster>")
+        # 3.4 spells the members' ids in the same way
+        for member, name in re.findall(r'"ID":(\d+),"name":"(\w+)"', text):
+            side.values["id_" + name] = f"{int(member):x}"
+            side.values["decimal_" + name] = member
+            side.mask_id(int(member), f"<{name}>")
+
+    @staticmethod
+    def start(tool, cluster, arguments, stdin, environment, directory=None):
+        done = subprocess.run([tool.program, *cluster.arguments(arguments)], input=stdin, env=cluster.environment(environment, arguments),
+                              capture_output=True, timeout=TIMEOUT_S, check=False, cwd=directory)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def normal(self, data, tool, cluster, more, protobuf):
+        """What is compared of an output."""
+        if protobuf and fields_of(data) is not None:
+            data = text_of(data).encode()
+        for value, token in cluster.masks:
+            if value.isalnum():
+                data = re.sub(rb"(?<![0-9a-zA-Z])" + re.escape(value) + rb"(?![0-9a-zA-Z])", token, data)
+            else:
+                data = data.replace(value, token)
+        data = data.replace(tool.program.encode(), b"etcdctl").replace(b"etcd3ctl", b"etcdctl")
+        data = re.sub(rb'("raft_term":|"RaftTerm" : )\d+', rb"\1<term>", data)
+        data = re.sub(rb'"(ts|caller|stacktrace)":"[^"]*",?', b"", data)
+        for pattern, replacement in more:
+            data = re.sub(pattern.encode(), replacement.encode(), data)
+        return data
+
+    def run(self, arguments, **more):
+        """Each tool on its own cluster. more: see compare()."""
+        return self.compare(arguments, self.theirs, self.ours, **more)
+
+    def look(self, arguments, **more):
+        """Both tools on one cluster."""
+        return self.compare(arguments, self.theirs, self.theirs, **more)
+
+    def formats(self, arguments, how="look", formats=FORMATS, **more):
+        """The command in all output formats."""
+        for output in formats:
+            getattr(self, how)(f"{arguments} -w {output}" if isinstance(arguments, str) else [*arguments, "-w", output], **more)
+
+    def on_both(self, arguments, stdin=b""):
+        """Not compared: etcdctl brings both clusters into the same state."""
+        arguments = shlex.split(arguments) if isinstance(arguments, str) else arguments
+        for side in (self.theirs, self.ours):
+            done = self.start(self.theirs, side, arguments, stdin, {})
+            if done.code != 0:
+                self.failures.append(f"{arguments}: {done.err.decode()}")
+
+    def compare(self, arguments, their_cluster, our_cluster, stdin=b"", env=None, differs=None, mask=(), save=None, streams=("stdout", "stderr"),
+                unordered=False):
+        """Runs a command line with both tools, and compares.
+
+        differs   {version: reason}: what etcdctl of this version prints is not what the newest one does
+        mask      [(pattern, replacement)] of what may differ
+        save      (name, pattern with one group): from now on {name} in arguments is what the group matched, of each side
+        streams   which of stdout and stderr are compared; the exit code always is
+        unordered the order of the lines does not matter
+        """
+        words = shlex.split(arguments) if isinstance(arguments, str) else list(arguments)
+        self.steps += 1
+        theirs = self.start(self.theirs, their_cluster, words, stdin, env or {}, self.directory.name)
+        if self.show:
+            print(f"$ {shlex.join(their_cluster.arguments(words))}   -> {theirs.code}")
+            print(f"{theirs.out!r}" if "protobuf" in words else theirs.out.decode(errors="replace"), end="")
+            print("".join(f"  2> {line}\n" for line in theirs.err.decode(errors="replace").splitlines()), end="", flush=True)
+            ours = self.start(self.theirs, our_cluster, words, stdin, env or {}, self.directory.name) if their_cluster is not our_cluster \
+                else theirs
+        else:
+            ours = self.start(self.ours, our_cluster, words, stdin, env or {}, self.directory.name)
+        if save:
+            self.save(save, theirs, their_cluster)
+            if our_cluster is not their_cluster:
+                self.save(save, ours, our_cluster)
+        if not self.show:
+            self.judge(words, theirs, ours, their_cluster, our_cluster, (differs or {}).get(self.version), mask, streams, unordered)
+        return theirs
+
+    def save(self, save, result, cluster):
+        name, pattern = save
+        found = re.search(pattern, result.out.decode(errors="replace"))
+        if not found:
+            self.failures.append(f"no {pattern!r} in {result.out!r} {result.err!r}")
+            return
+        cluster.values[name] = found[1]
+        cluster.mask(found[1], f"<{name}>")
+        if re.fullmatch(r"[0-9a-f]{9,16}", found[1]):
+            cluster.mask_id(int(found[1], 16), f"<{name}>")
+
+    def judge(self, words, theirs, ours, their_cluster, our_cluster, reason, mask, streams, unordered):
+        report = []
+        protobuf = "protobuf" in words
+        if theirs.code != ours.code:
+            report.append(f"exit code {ours.code} instead of {theirs.code}")
+        for stream in streams:
+            expected = self.normal(theirs.part(stream), self.theirs, their_cluster, mask, protobuf).decode(errors="backslashreplace")
+            got = self.normal(ours.part(stream), self.ours, our_cluster, mask, protobuf).decode(errors="backslashreplace")
+            expected, got = expected.splitlines(keepends=True), got.splitlines(keepends=True)
+            if unordered:
+                expected, got = sorted(expected), sorted(got)
+            if expected != got:
+                lines = difflib.unified_diff(expected, got, f"{stream} of etcdctl", f"{stream} of etcd3ctl", n=1)
+                report.append("".join(line if line.endswith("\n") else line + "\n\\ no newline\n" for line in lines))
+        self.compared += 1
+        if report and not reason:
+            self.failures.append(shlex.join(words) + "\n" + "\n".join(report))
+        if reason and not report:
+            self.failures.append(f"{shlex.join(words)}: the same as of {self.version}, though it should not be: {reason}")
+
+
+def families():
+    """Of all cases_*.py: {name: function}."""
+    found = {}
+    for name in sorted(os.listdir(HERE)):
+        if name.startswith("cases_") and name.endswith(".py"):
+            module = importlib.import_module(name[:-3])
+            found.update({key: value for key, value in vars(module).items() if getattr(value, "is_family", False)})
+    return found
+
+
+def inner():
+    """Beside two clusters, of etcdctl and of etcd3ctl."""
+    show, etcdctl, etcd3ctl, version, family = sys.argv[2:]
+    golden = Golden(version, etcdctl, etcd3ctl, os.environ["GOLDEN_ENDPOINTS"], os.environ["ETCD3_ENDPOINTS"], show == "1")
+    with golden.directory:
+        families()[family](golden)
+    for failure in golden.failures:
+        print(failure)
+    print(f"{golden.compared} command lines compared with etcdctl {version}, {len(golden.failures)} differ")
+    return 1 if golden.failures or not (golden.compared or golden.show) else 0
+
+
+def outer(arguments):
+    show = "--show" in arguments
+    etcdctl, etcd3ctl, version, family, *members = [argument for argument in arguments if argument != "--show"]
+    members = members[0] if members else str(getattr(families()[family], "members", 1))
+    beside = [WITH_ETCD, "--version", version, "--members", members, "--"]
+    rename = 'GOLDEN_ENDPOINTS=$ETCD3_ENDPOINTS exec "$@"'
+    command = [*beside, "sh", "-c", rename, "sh", *beside, sys.executable, os.path.abspath(__file__), "--inner", "1" if show else "0",
+               os.path.abspath(etcdctl), os.path.abspath(etcd3ctl), version, family]
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
+    sys.exit(inner() if sys.argv[1] == "--inner" else outer(sys.argv[1:]))
