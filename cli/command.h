@@ -36,9 +36,11 @@ typedef struct cli_command {
     const char *usage;       /* behind "etcdctl " and the parent's name: "grant <ttl>" */
     const char *summary;     /* one line, for lists */
     const char *description; /* what its own help begins with; NULL: the summary */
+    const char *examples;    /* lines of help; NULL: none */
     cli_group group;         /* of a command without a parent */
     const cli_flag *flags;   /* in any order; help sorts them */
     size_t n_flags;
+    const struct cli_command *also_flags_of; /* a parent whose flags are this command's, too; NULL: none */
     int (*run)(cli *c);      /* returns the exit status; NULL: a mere parent, whose help is shown */
 } cli_command;
 

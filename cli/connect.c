@@ -295,6 +295,8 @@ static void credentials(cli *c, etcd_client_options *options, char **storage)
         options->username = user;
         options->password = c->password;
     }
+    if (*options->username == '\0' || *options->password == '\0') /* as the Go client: nobody then */
+        options->username = options->password = NULL;
 }
 
 static void wipe(char *text)

@@ -186,6 +186,8 @@ static void print_how(FILE *out, const char *program, const cli_command *command
 void cli_usage(FILE *out, const char *program, const cli_command *command)
 {
     print_how(out, program, command);
+    if (command && command->examples)
+        fprintf(out, "\nExamples:\n%s\n", command->examples);
     if (!command) {
         for (int group = 0; group < CLI_N_GROUPS; group++)
             print_children(out, program, group_titles[group], NULL, (cli_group)group);
@@ -195,6 +197,10 @@ void cli_usage(FILE *out, const char *program, const cli_command *command)
     if (command) {
         fputs("\nFlags:\n", out);
         cli_flag_usages(out, command->flags, command->n_flags, cli_own_name(command));
+        if (command->also_flags_of) {
+            fputs("\nGlobal Flags:\n", out);
+            cli_flag_usages(out, command->also_flags_of->flags, command->also_flags_of->n_flags, NULL);
+        }
     }
     if (cli_is_parent(command))
         fprintf(out, "\nUse \"%s%s%s [command] --help\" for more information about a command.\n", program, command ? " " : "",

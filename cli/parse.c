@@ -84,6 +84,8 @@ static bool takes_next_word(const cli_command *command, const char *word)
     flag = find_in(&help_flag, 1, name, shorthand);
     if (!flag && command)
         flag = find_in(command->flags, command->n_flags, name, shorthand);
+    if (!flag && command && command->also_flags_of)
+        flag = find_in(command->also_flags_of->flags, command->also_flags_of->n_flags, name, shorthand);
     if (!flag)
         flag = find_in(cli_global_flags, cli_n_global_flags, name, shorthand);
     return !flag || flag->type != CLI_BOOL;
@@ -197,13 +199,11 @@ static void unknown_command(const char *program, commands all, const char *word,
 
 static cli_flag_value *find_value(cli_line *line, const char *name, size_t len, char shorthand)
 {
+    const cli_flag_set *sets[] = {&line->locals, &line->inherited, &line->globals};
     cli_flag_value *value = NULL;
 
-    for (int i = 0; i < 2 && !value; i++) {
-        const cli_flag_set *set = i == 0 ? &line->locals : &line->globals;
-
-        value = name ? cli_flag_find(set, name, len) : cli_flag_find_short(set, shorthand);
-    }
+    for (size_t i = 0; i < 3 && !value; i++)
+        value = name ? cli_flag_find(sets[i], name, len) : cli_flag_find_short(sets[i], shorthand);
     return value;
 }
 
@@ -332,6 +332,8 @@ cli_parse_result cli_parse(const char *program, const cli_command *const *list, 
     line->command = find_command(all, words, &n);
     cli_flag_set_init(&line->globals, cli_global_flags, cli_n_global_flags);
     cli_flag_set_init(&line->locals, line->command ? line->command->flags : NULL, line->command ? line->command->n_flags : 0);
+    if (line->command && line->command->also_flags_of)
+        cli_flag_set_init(&line->inherited, line->command->also_flags_of->flags, line->command->also_flags_of->n_flags);
     first = first_word(NULL, words, n);
     if (!line->command && first < n) {
         unknown_command(program, all, words[first], error);
@@ -347,6 +349,7 @@ void cli_line_free(cli_line *line)
 {
     cli_flag_set_free(&line->globals);
     cli_flag_set_free(&line->locals);
+    cli_flag_set_free(&line->inherited);
     free(line->args);
     memset(line, 0, sizeof *line);
 }

@@ -13,6 +13,7 @@ typedef struct cli_line {
     const cli_command *command; /* NULL: the program itself */
     cli_flag_set globals;
     cli_flag_set locals;
+    cli_flag_set inherited;         /* of `also_flags_of` */
     bool help;                  /* -h or --help was given */
     char **args;                /* what is left, in order */
     size_t n_args;

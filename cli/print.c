@@ -46,12 +46,13 @@ void cli_print(cli *c, const cli_printer *printer, const void *response, const v
         print = printer->json;
         break;
     case CLI_PROTOBUF:
+        print = printer->protobuf;
         break;
     }
-    if (c->format == CLI_PROTOBUF) {
-        print_protobuf(c, printer, response);
-    } else if (print) {
+    if (print) {
         print(stdout, c, response, arg);
+    } else if (c->format == CLI_PROTOBUF) {
+        print_protobuf(c, printer, response);
     } else if (c->format == CLI_JSON && printer->type) {
         cli_json_message(stdout, printer->type, response);
         putchar('\n');

@@ -21,6 +21,7 @@ typedef struct cli_printer {
     cli_print_fn *fields;   /* NULL: not supported */
     cli_print_fn *table;    /* NULL: not supported */
     cli_print_fn *json;     /* NULL: the table of `type` */
+    cli_print_fn *protobuf; /* NULL: the table of `type` */
     bool no_protobuf;       /* etcdctl refuses it */
 } cli_printer;
 
@@ -58,6 +59,9 @@ void cli_fields_kv(FILE *out, const cli *c, const char *prefix, const etcd_kv *k
 
 /** The message of etcd_call_type `type`, without a newline; as etcd_format_json(). */
 void cli_json_message(FILE *out, int type, const void *message);
+
+/** Bytes in base64, in double quotes. */
+void cli_json_bytes(FILE *out, etcd_bytes bytes);
 
 /** The text in double quotes, escaped as Go's encoding/json does. */
 void cli_json_text(FILE *out, const char *data, size_t len);

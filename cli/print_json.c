@@ -30,6 +30,22 @@ static void json_rune(FILE *out, uint32_t rune, const char *data, size_t len)
         fwrite(data, 1, len, out);
 }
 
+void cli_json_bytes(FILE *out, etcd_bytes bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    putc('"', out);
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        uint32_t three = 0;
+
+        for (size_t k = 0; k < 3; k++)
+            three = three << 8 | (i + k < bytes.len ? (unsigned char)bytes.data[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            putc(i + k <= bytes.len ? digits[three >> (18 - 6 * k) & 63] : '=', out);
+    }
+    putc('"', out);
+}
+
 void cli_json_text(FILE *out, const char *data, size_t len)
 {
     putc('"', out);

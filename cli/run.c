@@ -16,6 +16,8 @@ const cli_flag_value *cli_flag_of(const cli *c, const char *name)
     const cli_flag_value *value = cli_flag_find(&c->line.locals, name, strlen(name));
 
     if (!value)
+        value = cli_flag_find(&c->line.inherited, name, strlen(name));
+    if (!value)
         value = cli_flag_find(&c->line.globals, name, strlen(name));
     if (!value)
         abort(); /* a command asks for a flag that is not in its table */
@@ -130,6 +132,8 @@ const char *cli_error_text(const etcd_error *err)
 
 void cli_fail_call(int code, const etcd_error *err)
 {
+    if (err->code == ETCD_ERR_AUTH_FAILED) /* etcdctl finds it when it connects */
+        code = CLI_BAD_CONNECTION;
     cli_fail(code, "%s", cli_error_text(err));
 }
 

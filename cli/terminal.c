@@ -49,8 +49,7 @@ char *cli_ask_password(const char *prompt)
     fflush(stdout);
     cli_echo(false);
     len = getline(&line, &size, stdin);
-    if (echo_is_off)
-        putchar('\n');
+    putchar('\n');
     cli_echo(true);
     for (size_t i = 0; i < 4; i++)
         sigaction(signals[i], &old[i], NULL);

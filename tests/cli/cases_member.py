@@ -2,7 +2,17 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
-from family import family
+from family import DURATIONS, OUTPUTS, WIDTHS, family
+
+# Between two looks a member may have written, even without a change by anybody
+STATUS = ((r'"?(dbSize|dbSizeInUse|DBSize|DBSizeInUse|raftIndex|raftAppliedIndex|RaftIndex|RaftAppliedIndex|storageVersion|StorageVersion)"? ?: ?'
+           r'("[^"]*"|\d+)', "<state>"),
+          (r"(3\.\d+\.0)?(, | │ +)\d+(\.\d)? [kM]B", r"<version>\2<size>"), (r"\b\d+(\.\d)? [kM]B", "<size>"), (r"\d+%", "<percent>"),
+          (r", \d+, \d+, \d+, , ", ", <raft>, , "), (r"│ +\d+ │ +\d+ │ +\d+ │", "│ <raft> │"))
+
+
+# The order of two members is that of their ids
+TWO = {"unordered": True, "mask": WIDTHS}
 
 
 @family(members=3)
@@ -33,22 +43,22 @@ def member_change(golden):
                       "member promote", "member promote zz", "member promote 1234", "member promote {id_m0}", "member promote 1 2"):
         golden.run(arguments)
     # A URL of its own each time: the id follows from it and from the second
-    for port, output in enumerate(("simple", "fields", "json", "protobuf", "table", "json --hex", "simple --hex", "fields --hex"), start=11):
-        golden.run(f"member add learner --learner --peer-urls=http://127.0.0.1:{port} -w {output}")
-        golden.run("member list", save=("learner", r"(\w+), unstarted"))
-        golden.run("member list -w json")
-        golden.run("member list -w table")
-        golden.run(f"member update {{learner}} --peer-urls=http://127.0.0.1:2,http://127.0.0.1:3 -w {output}")
+    for port, output in enumerate(OUTPUTS, start=11):
+        golden.run(f"member add learner --learner --peer-urls=http://127.0.0.1:{port} -w {output}", **TWO)
+        golden.run("member list", save=("learner", r"(\w+), unstarted"), **TWO)
+        golden.run("member list -w json", **TWO)
+        golden.run("member list -w table", **TWO)
+        golden.run(f"member update {{learner}} --peer-urls=http://127.0.0.1:2,http://127.0.0.1:3 -w {output}", **TWO)
         golden.run(f"member promote {{learner}} -w {output}")
         golden.run(f"member remove {{learner}} -w {output}")
-    golden.run("member add voter --peer-urls=http://127.0.0.1:1 --peer-urls=http://127.0.0.1:4")
+    golden.run("member add voter --peer-urls=http://127.0.0.1:1 --peer-urls=http://127.0.0.1:4", save=("voter", r"Member +(\w+)"), **TWO)
 
 
 @family(members=3)
 def endpoint(golden):
     for flags in ("", " --cluster", " --endpoints={ep}", " --endpoints={ep0},127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms", " --hex", " extra"):
         for command in ("health", "status", "hashkv"):
-            golden.formats(f"endpoint {command}{flags}")
+            golden.formats(f"endpoint {command}{flags}", mask=(*DURATIONS, *STATUS, *WIDTHS), unordered=command == "health")
     golden.look("endpoint")
     golden.look("endpoint hashkv --rev 1")
     golden.look("endpoint hashkv --rev 1000")
@@ -63,7 +73,7 @@ def move_leader(golden):
     golden.run("move-leader")
     golden.run("move-leader 1 2")
     golden.run("move-leader zz")
-    golden.run("move-leader 1234")
+    golden.run("move-leader 1234", streams=())
     golden.run("move-leader 1234 --endpoints={ep}")
     golden.look("move-leader --help")
     for member, output in (("m0", "simple"), ("m1", "fields"), ("m2", "json"), ("m0", "protobuf"), ("m1", "table"), ("m2", "json --hex"), ("m0", "simple --hex")):

@@ -1,11 +1,17 @@
-"""How a function in cases_*.py becomes a family of golden.py.
+"""What the files cases_*.py share.
 
 SPDX-License-Identifier: Apache-2.0
 """
 
+OUTPUTS = ("simple", "fields", "json", "protobuf", "table", "json --hex", "simple --hex", "fields --hex")
+# For mask=: what no two runs have in common
+DURATIONS = ((r"\d[0-9.hm]*(m|n|µ)?s\b", "<took>"),)
+# Columns of tables take their width from such values
+WIDTHS = ((r" {2,}", " "), (r"(─|-){2,}", "─"))
+
 
 def family(members=1):
-    """Marks a function as a family that needs clusters of so many members."""
+    """Marks a function as a family of golden.py that needs clusters of so many members."""
 
     def mark(function):
         function.is_family = True

@@ -128,6 +128,11 @@ def text_of(data, depth=0):
     return "".join(lines)
 
 
+def words_of(lines):
+    """The words of a text, sorted, one per line: of what is printed in an order that differs from cluster to cluster."""
+    return sorted(word + "\n" for word in re.split(r"[\[\]{},\"\n]", "".join(lines)))
+
+
 class Golden:
     def __init__(self, version, etcdctl, etcd3ctl, endpoints, own_endpoints, show=False):
         self.version = version
@@ -153,6 +158,8 @@ class Golden:
             side.values["id_" + name] = f"{int(member):x}"
             side.values["decimal_" + name] = member
             side.mask_id(int(member), f"<{name}>")
+        for number, port in enumerate(re.findall(r'"peerURLs":\["http://127.0.0.1:(\d+)"', text)):
+            side.mask(port, f"<peer{number}>")
 
     @staticmethod
     def start(tool, cluster, arguments, stdin, environment, directory=None):
@@ -234,8 +241,10 @@ class Golden:
             return
         cluster.values[name] = found[1]
         cluster.mask(found[1], f"<{name}>")
-        if re.fullmatch(r"[0-9a-f]{9,16}", found[1]):
-            cluster.mask_id(int(found[1], 16), f"<{name}>")
+        if re.fullmatch(r"[0-9a-f]{12,}", found[1]):
+            number = int(found[1], 16 if len(found[1]) <= 16 else 10)
+            cluster.mask_id(number, f"<{name}>")
+            cluster.values[name] = f"{number:x}"
 
     def judge(self, words, theirs, ours, their_cluster, our_cluster, reason, mask, streams, unordered):
         report = []
@@ -247,7 +256,7 @@ class Golden:
             got = self.normal(ours.part(stream), self.ours, our_cluster, mask, protobuf).decode(errors="backslashreplace")
             expected, got = expected.splitlines(keepends=True), got.splitlines(keepends=True)
             if unordered:
-                expected, got = sorted(expected), sorted(got)
+                expected, got = words_of(expected), words_of(got)
             if expected != got:
                 lines = difflib.unified_diff(expected, got, f"{stream} of etcdctl", f"{stream} of etcd3ctl", n=1)
                 report.append("".join(line if line.endswith("\n") else line + "\n\\ no newline\n" for line in lines))
