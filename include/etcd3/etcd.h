@@ -21,6 +21,7 @@
 #include "lease.h"
 #include "maintenance.h"
 #include "metrics.h"
+#include "mirror.h"
 #include "mutex.h"
 #include "session.h"
 #include "stm.h"

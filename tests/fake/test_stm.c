@@ -1,5 +1,5 @@
-/* Software transactional memory against a scripted server: any allocation may fail, a commit is sent at most once, a lagging member
- * is not asked again. */
+/* Software transactional memory against a scripted server: any allocation may fail, a commit is sent at most once, a lagging
+ * member is not asked again. */
 #include "harness/alloc.h"
 #include "harness/fake_fixture.h"
 
