@@ -25,6 +25,7 @@
 #include "mutex.h"
 #include "session.h"
 #include "stm.h"
+#include "snapshot.h"
 #include "tls.h"
 #include "txn.h"
 #include "types.h"

@@ -82,6 +82,48 @@ ETCD_EXPORT int etcd_resign(etcd_client *client, const etcd_leader_key *leader_k
 ETCD_EXPORT int etcd_resign_async(etcd_client *client, const etcd_leader_key *leader_key, const etcd_call_options *call,
                                   etcd_resign_fn done, void *arg, etcd_call_id *id, etcd_error *err);
 
+/** Follows who leads an election (v3electionpb.Election/Observe): the present leader, if there is one, and then each that
+ *  comes after it and each value that one proclaims. Goes on elsewhere when the connection breaks, a member dies or loses its
+ *  leader; a leader that came and went in between is not seen, and what was told last is not told again. Nothing is said when
+ *  nobody leads any more. */
+typedef struct etcd_observe etcd_observe;
+
+/** Called with each response, which is the callee's to free, and once at the end with `response` NULL and `err` saying why
+ *  (ETCD_ERR_CANCELED after etcd_observe_cancel()). On the driving thread, see client.h; must not block. The handle may be
+ *  canceled and freed in it. */
+typedef void (*etcd_observe_fn)(etcd_observe *observe, etcd_leader_response *response, const etcd_error *err, void *arg);
+
+/** Begins to observe an election and returns at once. `call` as always, but timeout_ms is the deadline of the whole, and 0 is
+ *  none. `*out` is the handle, NULL after a failure. ETCD_ERR_ARGUMENT, ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_CANCELED,
+ *  ETCD_ERR_NO_MEMORY. Any thread, also in a callback. Since 0.1. */
+ETCD_EXPORT int etcd_observe_open(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
+                                  etcd_observe **out, etcd_error *err);
+
+/** As etcd_observe_open(), but responses are given to `fn`; it is not called before this returns. Since 0.1. */
+ETCD_EXPORT int etcd_observe_start(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
+                                   etcd_observe_fn fn, void *arg, etcd_observe **out, etcd_error *err);
+
+/** Takes the next response, which is the caller's to free. Waits at most timeout_ms (negative: without bound; 0: not at
+ *  all); in manual mode it drives the client. One thread at a time.
+ *
+ *  ETCD_ERR_TIMED_OUT: none came, it goes on. Any other error is the end, and returned again by later calls:
+ *  ETCD_ERR_PERMISSION_DENIED and what else the server answers, ETCD_ERR_DEADLINE_EXCEEDED, ETCD_ERR_CANCELED, ETCD_ERR_CLOSED,
+ *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to wait. Since 0.1. */
+ETCD_EXPORT int etcd_observe_next(etcd_observe *observe, int64_t timeout_ms, etcd_leader_response **out, etcd_error *err);
+
+/** A descriptor for poll() and the like, readable when etcd_observe_next() has something without waiting. It is the
+ *  handle's: neither read nor close it. In manual mode etcd_client_fd() has to be polled as well. Negative code on failure.
+ *  The consuming thread. Since 0.1. */
+ETCD_EXPORT int etcd_observe_fd(etcd_observe *observe);
+
+/** Ends it: a thread that waits in etcd_observe_next() returns ETCD_ERR_CANCELED; the callback form's last call follows. What
+ *  was received and not taken is dropped. Any thread, also in a callback; again: nothing. Since 0.1. */
+ETCD_EXPORT void etcd_observe_cancel(etcd_observe *observe);
+
+/** Cancels and frees; no callback runs after it. NULL is allowed. Not while another thread uses the same handle. Safe in a
+ *  callback. Since 0.1. */
+ETCD_EXPORT void etcd_observe_free(etcd_observe *observe);
+
 #ifdef __cplusplus
 }
 #endif

@@ -7,7 +7,7 @@
 struct etcd_cancel {
     uv_mutex_t lock;
     bool triggered;
-    etcd__list calls; /* etcd__user_call.switch_node */
+    etcd__list links; /* etcd__cancel_link.node */
 };
 
 int etcd_cancel_new(etcd_cancel **out, etcd_error *err)
@@ -22,7 +22,7 @@ int etcd_cancel_new(etcd_cancel **out, etcd_error *err)
         etcd__free(cancel);
         return etcd__error_no_memory(err);
     }
-    etcd__list_init(&cancel->calls);
+    etcd__list_init(&cancel->links);
     etcd__error_clear(err);
     *out = cancel;
     return ETCD_OK;
@@ -34,10 +34,10 @@ void etcd_cancel_trigger(etcd_cancel *cancel)
         return;
     uv_mutex_lock(&cancel->lock);
     cancel->triggered = true;
-    for (etcd__list *node = cancel->calls.next; node != &cancel->calls; node = node->next) {
-        etcd__user_call *call = ETCD__CONTAINER_OF(node, etcd__user_call, switch_node);
+    for (etcd__list *node = cancel->links.next; node != &cancel->links; node = node->next) {
+        etcd__cancel_link *link = ETCD__CONTAINER_OF(node, etcd__cancel_link, node);
 
-        (void)etcd_call_cancel(call->client, call->id);
+        link->fn(link);
     }
     uv_mutex_unlock(&cancel->lock);
 }
@@ -50,26 +50,26 @@ void etcd_cancel_free(etcd_cancel *cancel)
     etcd__free(cancel);
 }
 
-bool etcd__cancel_attach(etcd_cancel *cancel, etcd__user_call *call)
+bool etcd__cancel_attach(etcd_cancel *cancel, etcd__cancel_link *link)
 {
     bool triggered;
 
     uv_mutex_lock(&cancel->lock);
     triggered = cancel->triggered;
     if (!triggered) {
-        call->cancel = cancel;
-        etcd__list_push_back(&cancel->calls, &call->switch_node);
+        link->cancel = cancel;
+        etcd__list_push_back(&cancel->links, &link->node);
     }
     uv_mutex_unlock(&cancel->lock);
     return !triggered;
 }
 
-void etcd__cancel_detach(etcd__user_call *call)
+void etcd__cancel_detach(etcd__cancel_link *link)
 {
-    if (call->cancel == NULL)
+    if (link->cancel == NULL)
         return;
-    uv_mutex_lock(&call->cancel->lock);
-    etcd__list_remove(&call->switch_node);
-    uv_mutex_unlock(&call->cancel->lock);
-    call->cancel = NULL;
+    uv_mutex_lock(&link->cancel->lock);
+    etcd__list_remove(&link->node);
+    uv_mutex_unlock(&link->cancel->lock);
+    link->cancel = NULL;
 }

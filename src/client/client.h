@@ -21,6 +21,13 @@ typedef enum etcd__driver { ETCD__DRIVER_NOBODY, ETCD__DRIVER_IO_THREAD, ETCD__D
 /** Who is told when a call has ended. */
 typedef enum etcd__form { ETCD__FORM_BLOCKING, ETCD__FORM_CALLBACK, ETCD__FORM_QUEUE } etcd__form;
 
+/** What a cancel switch ends: embedded in its struct. `fn` is called with the switch's lock held. */
+typedef struct etcd__cancel_link {
+    etcd_cancel *cancel; /* NULL: in none */
+    etcd__list node;     /* the switch's lock */
+    void (*fn)(struct etcd__cancel_link *link);
+} etcd__cancel_link;
+
 /** A user's call. One allocation holds it and its encoded request. */
 typedef struct etcd__user_call {
     etcd__call call; /* the channel's part */
@@ -41,9 +48,7 @@ typedef struct etcd__user_call {
     bool retired;            /* other threads cannot reach it any more */
     bool delivered;          /* a blocking call: its caller may go on */
     char endpoint[ETCD_ERROR_ENDPOINT_MAX]; /* that the last attempt used */
-    /* the switch's lock */
-    etcd_cancel *cancel;
-    etcd__list switch_node;
+    etcd__cancel_link link;
     /* several round trips: the driver until it has ended */
     bool went_on;            /* the first is over */
     uint8_t *next_request;   /* in place of `request` */
@@ -212,9 +217,10 @@ int etcd__version_check(etcd_client *client, int64_t timeout_ms, etcd_error *err
 
 /* client/cancel.c: registration with a cancel switch; no lock is held */
 
-/** Returns false when the switch was triggered already: the call must not be submitted. */
-bool etcd__cancel_attach(etcd_cancel *cancel, etcd__user_call *call);
-void etcd__cancel_detach(etcd__user_call *call);
+/** Returns false when the switch was triggered already: what it is for must not begin. `link` is cleared but for `fn`. */
+bool etcd__cancel_attach(etcd_cancel *cancel, etcd__cancel_link *link);
+/** Waits for `fn` when it runs. Nothing for a link in no switch. */
+void etcd__cancel_detach(etcd__cancel_link *link);
 
 /* client/unary.c */
 

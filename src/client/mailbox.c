@@ -201,6 +201,17 @@ int etcd__mailbox_take(etcd__mailbox *mailbox, int64_t timeout_ms, void **out, e
     return rc;
 }
 
+int etcd__mailbox_poll(etcd__mailbox *mailbox, void **out, etcd_error *err)
+{
+    int rc;
+
+    *out = NULL;
+    uv_mutex_lock(&mailbox->lock);
+    rc = take_now(mailbox, out, err);
+    uv_mutex_unlock(&mailbox->lock);
+    return rc;
+}
+
 size_t etcd__mailbox_bytes(etcd__mailbox *mailbox)
 {
     size_t bytes;

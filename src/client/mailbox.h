@@ -51,6 +51,9 @@ bool etcd__mailbox_drop_oldest(etcd__mailbox *mailbox);
  *  it would have to wait. The consumer. */
 int etcd__mailbox_take(etcd__mailbox *mailbox, int64_t timeout_ms, void **out, etcd_error *err);
 
+/** As etcd__mailbox_take(), but neither waits nor drives: for the driver, which delivers to a callback. */
+int etcd__mailbox_poll(etcd__mailbox *mailbox, void **out, etcd_error *err);
+
 /** Bytes and number of what is queued. */
 size_t etcd__mailbox_bytes(etcd__mailbox *mailbox);
 size_t etcd__mailbox_count(etcd__mailbox *mailbox);

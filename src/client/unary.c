@@ -134,6 +134,13 @@ static bool served_by_any(etcd__rpc rpc, const void *request)
     }
 }
 
+static void on_switch(etcd__cancel_link *link)
+{
+    const etcd__user_call *call = ETCD__CONTAINER_OF(link, etcd__user_call, link);
+
+    (void)etcd_call_cancel(call->client, call->id);
+}
+
 /* Makes the call with its encoded request in one block. */
 static int prepare(etcd_client *client, const etcd__unary *unary, const void *request, const etcd_call_options *options,
                    etcd__form form, etcd__user_call **out, etcd_error *err)
@@ -162,7 +169,7 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
     call->form = form;
     etcd__list_init(&call->node);
     etcd__list_init(&call->cancel_node);
-    etcd__list_init(&call->switch_node);
+    call->link.fn = on_switch;
     call->call.method = method;
     call->call.read_only = method->read_only || unary->read_only;
     call->call.body = call->request;
@@ -219,7 +226,7 @@ static int submit(etcd__user_call *call, etcd_cancel *cancel, etcd_error *err)
     rc = enroll(call, err);
     if (rc == ETCD_OK && cancel != NULL) {
         uv_mutex_unlock(&client->shared.lock); /* the switch's lock comes first */
-        if (!etcd__cancel_attach(cancel, call))
+        if (!etcd__cancel_attach(cancel, &call->link))
             rc = etcd__error_set(err, ETCD_ERR_CANCELED, "%s", etcd_error_text(ETCD_ERR_CANCELED));
         uv_mutex_lock(&client->shared.lock);
         if (rc < 0)
@@ -347,7 +354,7 @@ void etcd__user_call_deliver(etcd__user_call *call)
     void *response;
     int rc;
 
-    etcd__cancel_detach(call);
+    etcd__cancel_detach(&call->link);
     if (call->form == ETCD__FORM_BLOCKING) {
         call->delivered = true;
         uv_sem_post(&call->ended); /* its caller may free it from here on */
