@@ -460,8 +460,8 @@ static int make(etcd_client *client, const etcd__feed_config *config, etcd__feed
     if (size > client->max_send)
         return etcd__error_set(err, ETCD_ERR_TOO_LARGE, "trying to send message larger than max (%zu vs. %zu)", size,
                                client->max_send);
-    stream = etcd__calloc(1, sizeof *feed + ETCD__GRPC_PREFIX + size + texts);
-    if (stream == NULL)
+    feed = etcd__calloc(1, sizeof *feed + ETCD__GRPC_PREFIX + size + texts);
+    if (feed == NULL)
         return etcd__error_no_memory(err);
     etcd__grpc_prefix_write(feed->body, (uint32_t)size);
     etcd__pb_encode(type, config->request, feed->body + ETCD__GRPC_PREFIX, size);
