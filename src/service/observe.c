@@ -7,8 +7,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "client/client.h"
-#include "client/options.h"
 #include "client/feed.h"
 #include "service/request.h"
 
