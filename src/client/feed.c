@@ -34,7 +34,8 @@ struct etcd__feed {
     etcd__cancel_link link;
     etcd__job start, cancel, resume;
     atomic_bool cancel_posted, resume_posted;
-    atomic_bool paused; /* written by the driver */
+    atomic_bool paused;  /* written by the driver, as the next */
+    atomic_bool dropped; /* canceled when all had come, but was not taken */
 
     /* io: the driver */
     etcd__call call;
@@ -318,8 +319,10 @@ static void do_cancel(etcd__job *job)
     etcd_error why;
 
     etcd__error_set(&why, ETCD_ERR_CANCELED, "%s", etcd_error_text(ETCD_ERR_CANCELED));
-    if (feed->ended && !feed->quiet && feed->config.deliver == NULL)
-        etcd__mailbox_end(&feed->mailbox, &why, true); /* the end stays what it was, but nothing is in front of it */
+    if (feed->ended && !feed->quiet && feed->config.deliver == NULL && etcd__mailbox_count(&feed->mailbox) > 0) {
+        atomic_store(&feed->dropped, true);
+        etcd__mailbox_end(&feed->mailbox, &why, true);
+    }
     fail(feed, &why, true);
 }
 
@@ -350,6 +353,8 @@ int etcd__feed_next(etcd__feed *feed, int64_t timeout_ms, void **out, etcd_error
 {
     int rc = etcd__mailbox_take(&feed->mailbox, timeout_ms, out, err);
 
+    if (rc == END_WELL && atomic_load(&feed->dropped))
+        return etcd__error_set(err, ETCD_ERR_CANCELED, "%s", etcd_error_text(ETCD_ERR_CANCELED));
     if (rc == END_WELL) {
         etcd__error_clear(err);
         return ETCD_OK;
