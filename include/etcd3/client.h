@@ -86,7 +86,8 @@ typedef struct etcd_client_options {
                                              there is none */
     void *token_arg;
     bool reject_old_cluster;      /**< etcd_client_new() asks every endpoint for its version, within connect_timeout_ms, and
-                                       fails with ETCD_ERR_OLD_CLUSTER for one before 3.4, or with why one did not answer */
+                                       fails with ETCD_ERR_OLD_CLUSTER for one before 3.4, or with why one did not answer.
+                                       Blocks for that */
     bool allow_plain_auth;        /**< send password and token over plain http also to other hosts */
     const char *user_agent;       /**< put before the library's own */
     int64_t auto_sync_interval_ms; /**< how often to do what etcd_client_sync() does; 0: never */
@@ -209,7 +210,8 @@ enum etcd_call_type {
     ETCD_CALL_PROCLAIM = 43,
     ETCD_CALL_LEADER = 44,
     ETCD_CALL_RESIGN = 45,
-    ETCD_CALL_HEALTH_CHECK = 46
+    ETCD_CALL_HEALTH_CHECK = 46,
+    ETCD_CALL_CLIENT_SYNC = 47 /**< no response: NULL */
 };
 
 /** The end of a call that was started without a callback. */
@@ -217,7 +219,7 @@ typedef struct etcd_completion {
     etcd_call_id id;
     int32_t type;       /**< of etcd_call_type: what `response` points to */
     int32_t code;       /**< ETCD_OK or the error's code */
-    const void *response; /**< NULL after an error; freed with the completion */
+    const void *response; /**< NULL after an error, or where there is none; freed with the completion */
     const etcd_error *error; /**< NULL when it succeeded */
     void *arg;          /**< as given to the starting call */
 } etcd_completion;

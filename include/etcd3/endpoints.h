@@ -48,10 +48,14 @@ ETCD_EXPORT int etcd_client_endpoints(etcd_client *client, etcd_endpoints_respon
  *  changed. Errors as of etcd_client_new(). Any thread, also in a callback. Since 0.1. */
 ETCD_EXPORT int etcd_client_set_endpoints(etcd_client *client, const char *endpoints, etcd_error *err);
 
+typedef void (*etcd_client_sync_fn)(etcd_client *client, const etcd_error *err, void *arg);
+
 /** Asks the cluster for its members and makes the client URLs of all that are started and no learners the list of
- *  endpoints. As members advertise them, which may not be how this host reaches them. Blocking. Errors as
- *  etcd_member_list() and etcd_client_set_endpoints(); ETCD_ERR_NO_ENDPOINTS when no member advertises any. Since 0.1. */
+ *  endpoints. As members advertise them, which may not be how this host reaches them. Errors as etcd_member_list() and
+ *  etcd_client_set_endpoints(); ETCD_ERR_NO_ENDPOINTS when no member advertises any. Since 0.1. */
 ETCD_EXPORT int etcd_client_sync(etcd_client *client, const etcd_call_options *call, etcd_error *err);
+ETCD_EXPORT int etcd_client_sync_async(etcd_client *client, const etcd_call_options *call, etcd_client_sync_fn done, void *arg,
+                                       etcd_call_id *id, etcd_error *err);
 
 #ifdef __cplusplus
 }

@@ -28,7 +28,7 @@ static int64_t duration_of(const etcd__user_call *call)
     return duration > 0 ? duration : 0;
 }
 
-static void tell_hook(const etcd__user_call *call, enum etcd_call_event event, int code)
+static void tell_hook(const etcd__user_call *call, int32_t event, int code)
 {
     const etcd_call_info info = {
         .id = call->id,
@@ -289,8 +289,11 @@ static int result_of(etcd__user_call *call, void **response, etcd_error *err)
     *response = NULL;
     if (call->call.code != ETCD_OK)
         return error_of(call, err);
-    if (call->unary->next == NULL)
-        return decode(call, response, err);
+    if (call->unary->next == NULL) {
+        int rc = decode(call, response, err);
+
+        return rc == ETCD_OK && call->unary->apply != NULL ? call->unary->apply(call->client, response, err) : rc;
+    }
     *response = call->result;
     call->result = NULL;
     return ETCD_OK;
@@ -392,8 +395,8 @@ int etcd__unary_call(etcd_client *client, const etcd__unary *unary, const void *
     if (rc == ETCD_OK) {
         etcd__client_ref(client); /* a callback may free the client while we drive it */
         etcd__driver_run(call);
-        etcd__client_unref(client);
         rc = out == NULL && call->call.code == ETCD_OK ? ETCD_OK : result_of(call, &response, err);
+        etcd__client_unref(client);
     }
     if (out != NULL)
         *out = response;

@@ -20,6 +20,9 @@ typedef struct etcd__unary {
     /* Optional: turns the decoded response into what the user gets, within the same response. NULL when out of
      * memory. */
     void *(*wrap)(void *response);
+    /* Optional: acts on the decoded response, and puts in its place what the user gets; NULL there: no response. After a
+     * failure it has freed it. On the thread that decodes; a blocking call needs an `out` for it. */
+    int (*apply)(etcd_client *client, void **response, etcd_error *err);
     /* Optional, for a call of several round trips. Takes over a decoded response, works it into `*result` (NULL at
      * first), which is the user's in the end, and stores the next request of the same method in `*request`; NULL: that
      * was the last. `read_only` holds for the first request. The driver only. */

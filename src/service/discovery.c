@@ -1,10 +1,12 @@
-/* SRV discovery: two lookups on a loop of their own. See <etcd3/discovery.h>; names and schemes: the contract of etcdctl,
- * section 4.1. */
+/* SRV discovery: two lookups on a loop of their own, which nobody but its caller drives. See <etcd3/discovery.h>; names and
+ * schemes: the contract of etcdctl, section 4.1. */
 #include <etcd3/discovery.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fork.h"
 #include "base/options.h"
 #include "net/resolve.h"
 #include "net/srv.h"
@@ -17,11 +19,9 @@
 #define MAX_NAME 253 /* RFC 1035 */
 #define MAX_LIST ((size_t)1 << 20)
 
-struct discovery;
-
 /* One of the two lookups. */
 struct lookup {
-    struct discovery *discovery;
+    etcd_discovery *discovery;
     const char *scheme;
     etcd__srv *srv; /* NULL: over, or never begun */
     bool wanted;    /* its endpoints, not only their number */
@@ -30,11 +30,16 @@ struct lookup {
     etcd_error error;
 };
 
-struct discovery {
+struct etcd_discovery {
+    etcd__fork_mark made;
     etcd__loop *loop;
     struct lookup lookups[2]; /* with TLS first */
     size_t under_way;
+    etcd__timer deadline;
+    bool late;
     bool no_memory;
+    bool given;  /* the result was taken */
+    bool driven; /* some thread is in a turn of the loop */
 };
 
 static void add_record(struct lookup *lookup, const etcd__srv_record *record)
@@ -61,7 +66,7 @@ static void on_records(void *arg, const etcd__srv_record *records, size_t n, con
         add_record(lookup, &records[i]);
 }
 
-static int start(struct discovery *discovery, struct lookup *lookup, const char *service, const char *domain,
+static int start(etcd_discovery *discovery, struct lookup *lookup, const char *service, const char *domain,
                  const etcd_discover_options *o, etcd_error *err)
 {
     char name[MAX_NAME + 1];
@@ -77,23 +82,34 @@ static int start(struct discovery *discovery, struct lookup *lookup, const char 
     return rc;
 }
 
-static int run(struct discovery *discovery, int64_t timeout_ns, etcd_error *err)
+static void on_deadline(void *arg)
 {
-    int64_t until = etcd__clock_after(etcd__clock_monotonic(), timeout_ns);
+    ((etcd_discovery *)arg)->late = true;
+}
 
-    while (discovery->under_way > 0) {
+/* Drives the lookups until both are over. ETCD_ERR_TIMED_OUT when they are not by `until`. */
+static int run(etcd_discovery *discovery, int64_t until, etcd_error *err)
+{
+    bool turned = false; /* even without time to wait, take one turn */
+
+    while (discovery->under_way > 0 && !discovery->late) {
         int64_t left = until == ETCD__NEVER ? -1 : until - etcd__clock_monotonic();
 
-        if (until != ETCD__NEVER && left <= 0)
-            return etcd__error_set(err, ETCD_ERR_DEADLINE_EXCEEDED, "%s (waiting for DNS)",
-                                   etcd_error_text(ETCD_ERR_DEADLINE_EXCEEDED));
-        etcd__loop_turn(discovery->loop, left);
+        if (turned && until != ETCD__NEVER && left <= 0)
+            return etcd__error_set(err, ETCD_ERR_TIMED_OUT, "%s", etcd_error_text(ETCD_ERR_TIMED_OUT));
+        discovery->driven = true;
+        etcd__loop_turn(discovery->loop, until != ETCD__NEVER && left < 0 ? 0 : left);
+        discovery->driven = false;
+        turned = true;
     }
+    if (discovery->under_way > 0)
+        return etcd__error_set(err, ETCD_ERR_DEADLINE_EXCEEDED, "%s (waiting for DNS)",
+                               etcd_error_text(ETCD_ERR_DEADLINE_EXCEEDED));
     return discovery->no_memory ? etcd__error_no_memory(err) : ETCD_OK;
 }
 
 /* Both lists as one response. */
-static int give(struct discovery *discovery, etcd_discover_response **out, etcd_error *err)
+static int give(etcd_discovery *discovery, etcd_discover_response **out, etcd_error *err)
 {
     const struct lookup *tls = &discovery->lookups[0], *plain = &discovery->lookups[1];
     size_t len = tls->list.len + (tls->list.len && plain->list.len) + plain->list.len;
@@ -119,15 +135,6 @@ static int give(struct discovery *discovery, etcd_discover_response **out, etcd_
     return ETCD_OK;
 }
 
-static void close_discovery(struct discovery *discovery)
-{
-    for (size_t i = 0; i < 2; i++) {
-        etcd__srv_cancel(discovery->lookups[i].srv);
-        etcd__buf_free(&discovery->lookups[i].list);
-    }
-    etcd__loop_free(discovery->loop);
-}
-
 static void on_wake(void *arg)
 {
     (void)arg; /* nobody wakes this loop */
@@ -138,11 +145,38 @@ void etcd_discover_options_init(etcd_discover_options *options, size_t size)
     etcd__options_init(options, size);
 }
 
-int etcd_discover(const char *domain, const etcd_discover_options *options, etcd_discover_response **out, etcd_error *err)
+static void init_lookups(etcd_discovery *discovery, const etcd_discover_options *o)
 {
-    struct discovery discovery = {0};
+    for (size_t i = 0; i < 2; i++)
+        discovery->lookups[i] = (struct lookup){.discovery = discovery,
+                                                .scheme = i == 0 ? "https" : "http",
+                                                .wanted = i == 0 || !o->secure_only,
+                                                .list = ETCD__BUF_INIT(MAX_LIST)};
+}
+
+static int begin(etcd_discovery *discovery, const char *domain, const etcd_discover_options *o, etcd_error *err)
+{
+    int64_t timeout = etcd__clock_from_ms(o->timeout_ms ? o->timeout_ms : DEFAULT_TIMEOUT_MS);
+    int64_t until = etcd__clock_after(etcd__clock_monotonic(), timeout);
+    int rc = etcd__loop_new(on_wake, NULL, &discovery->loop, err);
+
+    if (rc < 0)
+        return rc;
+    discovery->deadline.fn = on_deadline;
+    discovery->deadline.arg = discovery;
+    if (until != ETCD__NEVER)
+        etcd__loop_timer_start(discovery->loop, &discovery->deadline, until);
+    etcd__resolve_servers(discovery->loop, o->dns_servers);
+    rc = start(discovery, &discovery->lookups[0], "etcd-client-ssl", domain, o, err);
+    if (rc == ETCD_OK)
+        rc = start(discovery, &discovery->lookups[1], "etcd-client", domain, o, err);
+    return rc;
+}
+
+int etcd_discovery_open(const char *domain, const etcd_discover_options *options, etcd_discovery **out, etcd_error *err)
+{
     etcd_discover_options o;
-    int64_t timeout;
+    etcd_discovery *discovery;
     int rc;
 
     if (out == NULL)
@@ -151,26 +185,95 @@ int etcd_discover(const char *domain, const etcd_discover_options *options, etcd
     if (domain == NULL || domain[0] == '\0')
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the domain is empty");
     rc = etcd__options_load(&o, sizeof o, options, "etcd_discover_options", err);
-    if (rc == ETCD_OK)
-        rc = etcd__loop_new(on_wake, NULL, &discovery.loop, err);
     if (rc < 0)
         return rc;
-    etcd__resolve_servers(discovery.loop, o.dns_servers);
-    for (size_t i = 0; i < 2; i++)
-        discovery.lookups[i] = (struct lookup){.discovery = &discovery,
-                                               .scheme = i == 0 ? "https" : "http",
-                                               .wanted = i == 0 || !o.secure_only,
-                                               .list = ETCD__BUF_INIT(MAX_LIST)};
-    timeout = etcd__clock_from_ms(o.timeout_ms ? o.timeout_ms : DEFAULT_TIMEOUT_MS);
-    rc = start(&discovery, &discovery.lookups[0], "etcd-client-ssl", domain, &o, err);
+    discovery = etcd__calloc(1, sizeof *discovery);
+    if (discovery == NULL)
+        return etcd__error_no_memory(err);
+    etcd__fork_mark_init(&discovery->made);
+    init_lookups(discovery, &o);
+    rc = begin(discovery, domain, &o, err);
+    if (rc < 0) {
+        etcd_discovery_free(discovery);
+        return rc;
+    }
+    etcd__error_clear(err);
+    *out = discovery;
+    return ETCD_OK;
+}
+
+static int check(const etcd_discovery *discovery, etcd_error *err)
+{
+    if (discovery == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the discovery is NULL");
+    if (etcd__fork_mark_passed(&discovery->made))
+        return etcd__error_set(err, ETCD_ERR_FORKED, "%s", etcd_error_text(ETCD_ERR_FORKED));
+    return ETCD_OK;
+}
+
+int etcd_discovery_fd(etcd_discovery *discovery)
+{
+    int rc = check(discovery, NULL);
+
+    return rc < 0 ? rc : etcd__loop_fd(discovery->loop, NULL);
+}
+
+int64_t etcd_discovery_timeout_ms(etcd_discovery *discovery)
+{
+    return check(discovery, NULL) < 0 ? -1 : etcd__loop_timeout_ms(discovery->loop);
+}
+
+int etcd_discovery_wait(etcd_discovery *discovery, int64_t timeout_ms, etcd_discover_response **out, etcd_error *err)
+{
+    int64_t until = etcd__clock_after(etcd__clock_monotonic(), etcd__clock_from_ms(timeout_ms));
+    int rc;
+
+    if (out == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "out is NULL");
+    *out = NULL;
+    rc = check(discovery, err);
+    if (rc == ETCD_OK && discovery->given)
+        rc = etcd__error_set(err, ETCD_ERR_CLOSED, "the result was taken already");
     if (rc == ETCD_OK)
-        rc = start(&discovery, &discovery.lookups[1], "etcd-client", domain, &o, err);
+        rc = run(discovery, until, err);
     if (rc == ETCD_OK)
-        rc = run(&discovery, timeout, err);
-    if (rc == ETCD_OK)
-        rc = give(&discovery, out, err);
-    close_discovery(&discovery);
-    if (rc == ETCD_OK)
+        rc = give(discovery, out, err);
+    if (rc == ETCD_OK) {
+        discovery->given = true;
         etcd__error_clear(err);
+    }
+    return rc;
+}
+
+void etcd_discovery_free(etcd_discovery *discovery)
+{
+    if (discovery == NULL)
+        return;
+    if (etcd__fork_mark_passed(&discovery->made) && discovery->loop != NULL &&
+        !etcd__loop_forked(discovery->loop, discovery->driven))
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        etcd__srv_cancel(discovery->lookups[i].srv);
+        etcd__buf_free(&discovery->lookups[i].list);
+    }
+    if (discovery->loop != NULL)
+        etcd__loop_timer_stop(discovery->loop, &discovery->deadline);
+    etcd__loop_free(discovery->loop);
+    etcd__fork_mark_free(&discovery->made);
+    etcd__free(discovery);
+}
+
+int etcd_discover(const char *domain, const etcd_discover_options *options, etcd_discover_response **out, etcd_error *err)
+{
+    etcd_discovery *discovery;
+    int rc;
+
+    if (out == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "out is NULL");
+    *out = NULL;
+    rc = etcd_discovery_open(domain, options, &discovery, err);
+    if (rc == ETCD_OK)
+        rc = etcd_discovery_wait(discovery, -1, out, err);
+    etcd_discovery_free(discovery);
     return rc;
 }

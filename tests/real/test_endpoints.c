@@ -106,15 +106,34 @@ static void the_list_can_be_replaced_under_way(void **state)
     etcd_server_stop(server);
 }
 
+static void on_sync(etcd_client *client, const etcd_error *err, void *arg)
+{
+    int *synced = arg;
+
+    (void)client;
+    *synced = err == NULL ? 1 : -1;
+}
+
 static void sync_learns_the_members(void **state)
 {
     struct etcd_server *server = start();
     etcd_client *client = real_client_with(ETCD_CLIENT(.endpoints = etcd_server_endpoint(server, 2)));
     etcd_endpoints_response *all;
     etcd_error err;
+    int synced = 0;
 
     (void)state;
     assert_ok(etcd_client_sync(client, ETCD_CALL(.timeout_ms = 10000), &err), &err);
+    all = endpoints_of(client);
+    assert_int_equal(all->n_endpoints, MEMBERS);
+    etcd_response_free(all);
+    etcd_client_free(client);
+
+    client = real_client_with(ETCD_CLIENT(.endpoints = etcd_server_endpoint(server, 2), .manual = true));
+    assert_ok(etcd_client_sync_async(client, ETCD_CALL(.timeout_ms = 10000), on_sync, &synced, NULL, &err), &err);
+    while (synced == 0)
+        assert_ok(etcd_client_process(client, -1, &err), &err);
+    assert_int_equal(synced, 1);
     all = endpoints_of(client);
     assert_int_equal(all->n_endpoints, MEMBERS);
     etcd_response_free(all);

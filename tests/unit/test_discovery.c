@@ -1,7 +1,10 @@
 /* SRV discovery, on a DNS server of the test. */
 #include <etcd3/etcd.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "harness/alloc.h"
 #include "harness/dns.h"
@@ -87,6 +90,97 @@ static void nothing_found_is_an_error_that_says_why(void **state)
     etcd_test_dns_stop(dns);
 }
 
+/* Drives it as an event loop does: only when its descriptor is readable. */
+static int drive(etcd_discovery *discovery, etcd_discover_response **response, etcd_error *err)
+{
+    struct pollfd wait = {.fd = etcd_discovery_fd(discovery), .events = POLLIN};
+    int rc = ETCD_ERR_TIMED_OUT;
+
+    assert_true(wait.fd >= 0);
+    while (rc == ETCD_ERR_TIMED_OUT) {
+        assert_int_equal(poll(&wait, 1, 30000), 1);
+        rc = etcd_discovery_wait(discovery, 0, response, err);
+    }
+    return rc;
+}
+
+static void an_event_loop_can_drive_it(void **state)
+{
+    etcd_test_dns *dns = etcd_test_dns_start();
+    const char *servers = etcd_test_dns_address(dns);
+    etcd_discover_response *response;
+    etcd_discovery *discovery;
+    etcd_error err;
+
+    (void)state;
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 0, 0, 2379, "plain.example");
+    assert_int_equal(etcd_discovery_open(DOMAIN, ETCD_DISCOVER(.dns_servers = servers), &discovery, &err), ETCD_OK);
+    assert_true(etcd_discovery_timeout_ms(discovery) >= 0);
+    assert_int_equal(drive(discovery, &response, &err), ETCD_OK);
+    assert_string_equal(response->endpoints.data, "http://plain.example:2379");
+    etcd_response_free(response);
+    assert_int_equal(etcd_discovery_wait(discovery, 0, &response, &err), ETCD_ERR_CLOSED);
+    assert_null(response);
+    etcd_discovery_free(discovery);
+    etcd_test_dns_stop(dns);
+}
+
+static void it_ends_in_time_or_when_it_is_freed(void **state)
+{
+    etcd_test_dns *dns = etcd_test_dns_start();
+    const char *servers = etcd_test_dns_address(dns);
+    etcd_discover_response *response;
+    etcd_discovery *discovery;
+    etcd_error err;
+
+    (void)state;
+    etcd_test_dns_mode(dns, ETCD_TEST_DNS_SILENT);
+    assert_int_equal(etcd_discovery_open(DOMAIN, ETCD_DISCOVER(.dns_servers = servers, .timeout_ms = 60000), &discovery, &err),
+                     ETCD_OK);
+    assert_int_equal(etcd_discovery_wait(discovery, 1, &response, &err), ETCD_ERR_TIMED_OUT);
+    etcd_discovery_free(discovery);
+    assert_int_equal(etcd_discovery_open(DOMAIN, ETCD_DISCOVER(.dns_servers = servers, .timeout_ms = 50), &discovery, &err),
+                     ETCD_OK);
+    assert_int_equal(drive(discovery, &response, &err), ETCD_ERR_DEADLINE_EXCEEDED);
+    assert_null(response);
+    etcd_discovery_free(discovery);
+    assert_int_equal(etcd_discovery_open("", NULL, &discovery, &err), ETCD_ERR_ARGUMENT);
+    assert_null(discovery);
+    assert_int_equal(etcd_discovery_wait(NULL, 0, &response, &err), ETCD_ERR_ARGUMENT);
+    assert_int_equal(etcd_discovery_fd(NULL), ETCD_ERR_ARGUMENT);
+    etcd_discovery_free(NULL);
+    etcd_test_dns_stop(dns);
+}
+
+static void a_child_can_only_free_it(void **state)
+{
+    etcd_test_dns *dns = etcd_test_dns_start();
+    etcd_discover_response *response;
+    etcd_discovery *discovery;
+    etcd_error err;
+    int status;
+    pid_t child;
+
+    (void)state;
+    etcd_test_dns_add_srv(dns, "_etcd-client._tcp." DOMAIN, 0, 0, 2379, "plain.example");
+    assert_int_equal(
+        etcd_discovery_open(DOMAIN, ETCD_DISCOVER(.dns_servers = etcd_test_dns_address(dns)), &discovery, &err), ETCD_OK);
+    assert_true(etcd_discovery_fd(discovery) >= 0);
+    child = fork();
+    if (child == 0) {
+        int rc = etcd_discovery_wait(discovery, -1, &response, &err);
+
+        etcd_discovery_free(discovery);
+        _exit(rc == ETCD_ERR_FORKED ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(drive(discovery, &response, &err), ETCD_OK); /* the parent's goes on */
+    etcd_response_free(response);
+    etcd_discovery_free(discovery);
+    etcd_test_dns_stop(dns);
+}
+
 static int discover_once(void *dns)
 {
     etcd_discover_response *response;
@@ -114,6 +208,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(records_come_by_priority_and_weight),
         cmocka_unit_test(a_service_can_have_a_name),
         cmocka_unit_test(nothing_found_is_an_error_that_says_why),
+        cmocka_unit_test(an_event_loop_can_drive_it),
+        cmocka_unit_test(it_ends_in_time_or_when_it_is_freed),
+        cmocka_unit_test(a_child_can_only_free_it),
         cmocka_unit_test(allocation_failures),
     };
 
