@@ -70,8 +70,8 @@ ETCD_EXPORT void etcd_mirror_options_init(etcd_mirror_options *options, size_t s
 
 /** Makes a mirror of the keys with the prefix; an empty one is every key. Sends nothing yet.
  *
- *  `*out` is the mirror, NULL after a failure. ETCD_ERR_ARGUMENT, ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. Any thread,
- *  also in a callback. Since 0.1. */
+ *  `*out` is the mirror, NULL after a failure. ETCD_ERR_ARGUMENT, ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. Any
+ *  thread, also in a callback. Since 0.1. */
 ETCD_EXPORT int etcd_mirror_open(etcd_client *client, const char *prefix, size_t prefix_len, const etcd_mirror_options *options,
                                  etcd_mirror **out, etcd_error *err);
 
@@ -88,14 +88,14 @@ ETCD_EXPORT int etcd_mirror_next_page_async(etcd_mirror *mirror, etcd_get_fn don
 ETCD_EXPORT bool etcd_mirror_base_done(const etcd_mirror *mirror);
 
 /** The next update, which is valid until this is called again or the mirror is freed. Waits at most timeout_ms (negative: without
- *  bound; 0: not at all). The first one starts to watch. ETCD_ERR_ARGUMENT before the base is done; ETCD_ERR_TIMED_OUT: none came,
- *  ask again. Other errors are the end, as of etcd_watch_next(): ETCD_ERR_COMPACTED, ETCD_ERR_WATCH_ROLLED_BACK,
+ *  bound; 0: not at all). The first one starts to watch. ETCD_ERR_ARGUMENT before the base is done; ETCD_ERR_TIMED_OUT: none
+ *  came, ask again. Other errors are the end, as of etcd_watch_next(): ETCD_ERR_COMPACTED, ETCD_ERR_WATCH_ROLLED_BACK,
  *  ETCD_ERR_CANCELED, ... Since 0.1. */
 ETCD_EXPORT int etcd_mirror_next_update(etcd_mirror *mirror, int64_t timeout_ms, const etcd_mirror_update **out, etcd_error *err);
 
 /** A descriptor for poll() and the like, readable when etcd_mirror_next_update() may have something without waiting. Call that
- *  until ETCD_ERR_TIMED_OUT before waiting again. It is the mirror's: neither read nor close it. In manual mode etcd_client_fd() has
- *  to be polled as well. Starts to watch. Negative code on failure, ETCD_ERR_ARGUMENT before the base is done. Since 0.1. */
+ *  until ETCD_ERR_TIMED_OUT before waiting again. It is the mirror's: neither read nor close it. In manual mode etcd_client_fd()
+ *  has to be polled as well. Starts to watch. Negative code on failure, ETCD_ERR_ARGUMENT before the base is done. Since 0.1. */
 ETCD_EXPORT int etcd_mirror_fd(etcd_mirror *mirror);
 
 /** Called with each update, which is valid until it returns, and once at the end with `update` NULL and `err` saying why, as of
@@ -114,7 +114,8 @@ ETCD_EXPORT int etcd_mirror_get_progress(const etcd_mirror *mirror, etcd_mirror_
 ETCD_EXPORT int64_t etcd_mirror_revision(const etcd_mirror *mirror);
 
 /** Ends the updates: a thread that waits in etcd_mirror_next_update() returns ETCD_ERR_CANCELED; the callback form's last call
- *  follows. Pages are canceled as calls are. Any thread, also in a callback. Since 0.1. */
+ *  follows. Pages are canceled as calls are. Any thread, also in a callback; with the callback form once
+ *  etcd_mirror_start_updates() has returned. Since 0.1. */
 ETCD_EXPORT void etcd_mirror_cancel(etcd_mirror *mirror);
 
 /** Cancels and frees; no callback runs after it. NULL is allowed. Safe in a callback, but not while a page is under way. Since

@@ -98,7 +98,7 @@ static int read_many(etcd_stm *stm, void *arg)
 /* Requests that a client has sent. */
 static void count_call(const etcd_call_info *info, void *arg)
 {
-    if (info->ended)
+    if (info->event == ETCD_CALL_EVENT_END)
         ++*(int *)arg;
 }
 
