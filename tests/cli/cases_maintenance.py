@@ -10,8 +10,10 @@ def alarm(golden):
     golden.look("alarm")
     golden.look("alarm list --help")
     golden.look("alarm disarm --help")
-    golden.formats("alarm list")
-    golden.formats("alarm disarm")
+    golden.formats("alarm list", formats=("simple", "json", "protobuf", "table"))
+    golden.look("alarm list -w fields", since="3.5") # a panic in 3.4
+    golden.formats("alarm disarm", formats=("simple", "json", "protobuf", "table"))
+    golden.look("alarm disarm -w fields", since="3.7") # a panic until 3.6
     golden.look("alarm list extra")
     golden.look("alarm disarm extra")
 
@@ -25,7 +27,7 @@ def defrag(golden):
     golden.look("defrag --endpoints={ep0},127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms", mask=DURATIONS)
 
 
-@family()
+@family(since="3.6")
 def downgrade(golden):
     golden.look("downgrade")
     for command in ("validate", "enable", "cancel"):

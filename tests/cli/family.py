@@ -10,12 +10,13 @@ DURATIONS = ((r"\d[0-9.hm]*(m|n|µ)?s\b", "<took>"),)
 WIDTHS = ((r" {2,}", " "), (r"(─|-){2,}", "─"))
 
 
-def family(members=1):
-    """Marks a function as a family of golden.py that needs clusters of so many members."""
+def family(members=1, since="3.4"):
+    """Marks a function as a family of golden.py that needs clusters of so many members, of this version or later."""
 
     def mark(function):
         function.is_family = True
         function.members = members
+        function.since = since
         return function
 
     return mark

@@ -22,10 +22,13 @@ import subprocess
 import sys
 import tempfile
 
+from differences import comparable
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 WITH_ETCD = os.path.join(TOP, "scripts", "with-etcd")
 FORMATS = ("simple", "fields", "json", "protobuf", "table")
+STREAMS = ("stdout", "stderr")
 TIMEOUT_S = 60
 # Log lines of the Go client, which etcd3ctl does not write; what ends the program is compared.
 NOISE = re.compile(rb'^(\{"level":"(debug|info|warn|error)".*|stty: .*)\n', re.M)
@@ -146,6 +149,10 @@ class Golden:
             side.values["dir"] = self.directory.name
             self.learn_ids(side)
 
+    def at_least(self, version):
+        """Whether etcdctl and the servers are of this version or a later one."""
+        return [int(number) for number in self.version.split(".")] >= [int(number) for number in version.split(".")]
+
     def learn_ids(self, side):
         """Masks the ids of a cluster and its members."""
         answer = self.start(self.theirs, side, ["member", "list", "-w", "json"], b"", {})
@@ -204,16 +211,19 @@ class Golden:
             if done.code != 0:
                 self.failures.append(f"{arguments}: {done.err.decode()}")
 
-    def compare(self, arguments, their_cluster, our_cluster, stdin=b"", env=None, differs=None, mask=(), save=None, streams=("stdout", "stderr"),
-                unordered=False):
+    def compare(self, arguments, their_cluster, our_cluster, stdin=b"", env=None, differs=None, mask=(), save=None, streams=STREAMS,
+                unordered=False, since="3.4"):
         """Runs a command line with both tools, and compares.
 
         differs   {version: reason}: what etcdctl of this version prints is not what the newest one does
         mask      [(pattern, replacement)] of what may differ
         save      (name, pattern with one group): from now on {name} in arguments is what the group matched, of each side
         streams   which of stdout and stderr are compared; the exit code always is
-        unordered the order of the lines does not matter
+        unordered the order of the words does not matter
+        since     left out with an etcdctl before this version
         """
+        if not self.at_least(since):
+            return None
         words = shlex.split(arguments) if isinstance(arguments, str) else list(arguments)
         self.steps += 1
         theirs = self.start(self.theirs, their_cluster, words, stdin, env or {}, self.directory.name)
@@ -251,10 +261,15 @@ class Golden:
         protobuf = "protobuf" in words
         if theirs.code != ours.code:
             report.append(f"exit code {ours.code} instead of {theirs.code}")
+        expected_of, got_of = comparable(
+            self.version, words,
+            tuple(self.normal(theirs.part(stream), self.theirs, their_cluster, mask, protobuf).decode(errors="backslashreplace")
+                  for stream in STREAMS),
+            tuple(self.normal(ours.part(stream), self.ours, our_cluster, mask, protobuf).decode(errors="backslashreplace")
+                  for stream in STREAMS))
         for stream in streams:
-            expected = self.normal(theirs.part(stream), self.theirs, their_cluster, mask, protobuf).decode(errors="backslashreplace")
-            got = self.normal(ours.part(stream), self.ours, our_cluster, mask, protobuf).decode(errors="backslashreplace")
-            expected, got = expected.splitlines(keepends=True), got.splitlines(keepends=True)
+            expected = expected_of[STREAMS.index(stream)].splitlines(keepends=True)
+            got = got_of[STREAMS.index(stream)].splitlines(keepends=True)
             if unordered:
                 expected, got = words_of(expected), words_of(got)
             if expected != got:
@@ -282,7 +297,11 @@ def inner():
     show, etcdctl, etcd3ctl, version, family = sys.argv[2:]
     golden = Golden(version, etcdctl, etcd3ctl, os.environ["GOLDEN_ENDPOINTS"], os.environ["ETCD3_ENDPOINTS"], show == "1")
     with golden.directory:
-        families()[family](golden)
+        function = families()[family]
+        if not golden.at_least(function.since):
+            print(f"[  SKIPPED ] etcdctl {version} does not have it")
+            return 0
+        function(golden)
     for failure in golden.failures:
         print(failure)
     print(f"{golden.compared} command lines compared with etcdctl {version}, {len(golden.failures)} differ")
