@@ -577,8 +577,6 @@ int etcd_stm_run_async(etcd_client *client, etcd_stm_apply_fn apply, const etcd_
     if (rc < 0)
         return rc;
     stm->done = done;
-    if (advance(stm))
-        return finish(stm, NULL, err);
-    etcd__error_clear(err);
-    return ETCD_OK;
+    etcd__error_clear(err); /* now: once it has started, `done` may run and what `err` is part of be gone */
+    return advance(stm) ? finish(stm, NULL, err) : ETCD_OK;
 }
