@@ -105,6 +105,8 @@ typedef struct etcd_client_options {
                                                                     neither block nor call the library */
     void *log_arg;
     int32_t log_level;            /**< lines above it are dropped; default ETCD_LOG_INFO */
+    int64_t watch_buffer_bytes;   /**< what all watches together have received and the program has not taken; default 16 MiB
+                                       (16,777,216). Over it the watch that holds most stops receiving first */
 } etcd_client_options;
 
 /** What every call takes in the `call` member of its options, or as its options. */

@@ -64,7 +64,7 @@ typedef struct etcd_watch_options {
     bool prefix;            /**< every key that starts with `key`; at most one of prefix, from_key and range_end */
     bool from_key;          /**< every key at or behind `key` */
     const char *range_end;  /**< every key in [key, range_end); NULL: only `key` */
-    size_t range_end_len;
+    int64_t range_end_len;
     int64_t start_revision; /**< the first revision wanted; 0: what happens from now on */
     bool prev_kv;           /**< events carry the key-value before the change */
     bool progress_notify;   /**< a response now and then (the server's interval: 10 minutes) when nothing happens */

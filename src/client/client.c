@@ -22,6 +22,7 @@
 #define DEFAULT_MAX_ATTEMPTS 100
 #define DEFAULT_MAX_SEND (2 * 1024 * 1024)
 #define DEFAULT_MAX_RECV INT32_MAX
+#define DEFAULT_WATCH_BUFFER (16 * 1024 * 1024)
 
 #define STRINGIFY(x) #x
 #define VERSION_TEXT(major, minor, patch) STRINGIFY(major) "." STRINGIFY(minor) "." STRINGIFY(patch)
@@ -86,6 +87,7 @@ static int check_options(const etcd_client_options *o, etcd_error *err)
         {"backoff_max_ms", o->backoff_max_ms},         {"retry_wait_ms", o->retry_wait_ms},
         {"ping_timeout_ms", o->ping_timeout_ms},       {"max_attempts", o->max_attempts},
         {"max_send_bytes", o->max_send_bytes},         {"max_recv_bytes", o->max_recv_bytes},
+        {"watch_buffer_bytes", o->watch_buffer_bytes},
     };
 
     for (size_t i = 0; i < sizeof positive / sizeof positive[0]; i++)
@@ -182,6 +184,7 @@ static int init_client(etcd_client *client, const etcd_client_options *o, etcd_e
     client->require_leader = o->require_leader;
     client->request_timeout = etcd__clock_from_ms(or_default(o->request_timeout_ms, DEFAULT_REQUEST_TIMEOUT_MS));
     client->max_send = (size_t)or_default(o->max_send_bytes, DEFAULT_MAX_SEND);
+    client->watch_buffer_bytes = (size_t)or_default(o->watch_buffer_bytes, DEFAULT_WATCH_BUFFER);
     atomic_init(&client->refs, 1);
     etcd__list_init(&client->shared.submitted);
     etcd__list_init(&client->shared.to_cancel);

@@ -84,6 +84,7 @@ struct etcd_client {
     bool require_leader;
     int64_t request_timeout; /* ns; negative: none */
     size_t max_send;
+    size_t watch_buffer_bytes;
     char *user_agent;
     uv_thread_t io_thread;
     void (*call_fn)(const etcd_call_info *info, void *arg);
@@ -94,6 +95,7 @@ struct etcd_client {
     atomic_int refs;               /* the handle, the I/O thread, children */
     atomic_bool closed;
     atomic_int seat_wanted;        /* threads in etcd__driver_acquire(): the driver makes room after its turn */
+    _Atomic(struct etcd__watch_hub *) watch_hub; /* see service/watch_hub.h; NULL: no watch was opened yet */
     _Atomic(uintptr_t) dispatcher; /* the thread that runs callbacks right now; 0: none */
 
     /* shared: under the lock */

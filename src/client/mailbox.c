@@ -94,9 +94,12 @@ int etcd__mailbox_put(etcd__mailbox *mailbox, void *response, size_t bytes)
     return rc;
 }
 
-void etcd__mailbox_end(etcd__mailbox *mailbox, const etcd_error *why, bool drop)
+size_t etcd__mailbox_end(etcd__mailbox *mailbox, const etcd_error *why, bool drop)
 {
+    size_t dropped;
+
     uv_mutex_lock(&mailbox->lock);
+    dropped = drop ? mailbox->bytes : 0;
     while (drop && mailbox->n > 0)
         etcd_response_free(pop(mailbox).response);
     if (mailbox->end == ETCD_OK) {
@@ -107,6 +110,7 @@ void etcd__mailbox_end(etcd__mailbox *mailbox, const etcd_error *why, bool drop)
     }
     tell(mailbox);
     uv_mutex_unlock(&mailbox->lock);
+    return dropped;
 }
 
 bool etcd__mailbox_drop_oldest(etcd__mailbox *mailbox)

@@ -40,8 +40,8 @@ void etcd__mailbox_free(etcd__mailbox *mailbox);
 int etcd__mailbox_put(etcd__mailbox *mailbox, void *response, size_t bytes);
 
 /** Nothing follows, for the reason `why` (its code is not ETCD_OK); only the first end counts. With `drop` what is queued
- *  is freed, so that the end is seen at once. */
-void etcd__mailbox_end(etcd__mailbox *mailbox, const etcd_error *why, bool drop);
+ *  is freed, so that the end is seen at once. Returns the bytes of that. */
+size_t etcd__mailbox_end(etcd__mailbox *mailbox, const etcd_error *why, bool drop);
 
 /** Frees the oldest response; whether there was one. */
 bool etcd__mailbox_drop_oldest(etcd__mailbox *mailbox);

@@ -1,0 +1,463 @@
+/* The driver's side of watches. See watch_hub.h. */
+#include "service/watch_hub.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define SMALL_REQUEST 512
+#define DELIVER_MOST 64 /* callbacks before what they started is sent */
+
+static const char kind; /* its address is the attachment's */
+
+static etcd__watch_stream *stream_of(etcd__watch_core *core)
+{
+    return (etcd__watch_stream *)core;
+}
+
+static etcd_watch *watch_of(etcd__watcher *watcher)
+{
+    return (etcd_watch *)watcher;
+}
+
+/* --- the stream ------------------------------------------------------------------------------- */
+
+static void on_open(etcd__call *call)
+{
+    etcd__watch_stream *stream = ETCD__CONTAINER_OF(call, etcd__watch_stream, call);
+
+    etcd__watch_core_opened(&stream->core, etcd__clock_monotonic());
+}
+
+static void on_message(etcd__call *call, uint8_t *data, size_t len)
+{
+    etcd__watch_stream *stream = ETCD__CONTAINER_OF(call, etcd__watch_stream, call);
+
+    etcd__watch_core_message(&stream->core, data, len, etcd__loop_now(stream->hub->client->io.loop));
+}
+
+static void on_done(etcd__call *call)
+{
+    etcd__watch_stream *stream = ETCD__CONTAINER_OF(call, etcd__watch_stream, call);
+    etcd_error why;
+
+    stream->under_way = false;
+    if (call->error != NULL) {
+        why = *call->error;
+    } else {
+        etcd__error_set(&why, call->code != ETCD_OK ? call->code : ETCD_ERR_UNAVAILABLE, "%s",
+                        call->code != ETCD_OK ? etcd_error_text(call->code) : "the server has ended the stream");
+        why.flags = call->flags;
+    }
+    etcd__free(call->error);
+    etcd__free(call->response);
+    call->error = NULL;
+    call->response = NULL;
+    if (stream->closing || etcd__fork_mark_passed(&stream->hub->client->made))
+        return;
+    etcd__watch_core_closed(&stream->core, &why, call->code == ETCD_OK || call->again, etcd__clock_monotonic());
+}
+
+static void open_now(void *arg)
+{
+    etcd__watch_stream *stream = arg;
+    etcd__call *call = &stream->call;
+
+    etcd__list_remove(&stream->open.node);
+    assert(!stream->under_way);
+    memset(call, 0, sizeof *call);
+    call->method = &etcd__rpc_methods[ETCD__RPC_WATCH];
+    call->streaming = true;
+    call->endless = true;
+    call->read_only = true;
+    call->deadline = ETCD__NEVER;
+    call->require_leader = stream->require_leader;
+    call->on_open = on_open;
+    call->on_message = on_message;
+    call->on_done = on_done;
+    stream->under_way = true;
+    stream->closing = false;
+    etcd__channel_start(stream->hub->client->io.channel, call);
+}
+
+static void op_open(etcd__watch_core *core)
+{
+    etcd__watch_stream *stream = stream_of(core);
+
+    etcd__loop_defer(stream->hub->client->io.loop, &stream->open);
+}
+
+static void op_close(etcd__watch_core *core)
+{
+    etcd__watch_stream *stream = stream_of(core);
+
+    etcd__list_remove(&stream->open.node);
+    stream->closing = true;
+    if (stream->under_way)
+        etcd__channel_cancel(stream->hub->client->io.channel, &stream->call, ETCD_ERR_CANCELED);
+}
+
+static int op_send(etcd__watch_core *core, const etcd__watch_request *request)
+{
+    uint8_t small[SMALL_REQUEST], *body = small;
+    size_t size = etcd__pb_encoded_size(&etcd__watch_request_type, request);
+    int rc;
+
+    if (ETCD__GRPC_PREFIX + size > sizeof small && (body = etcd__malloc(ETCD__GRPC_PREFIX + size)) == NULL)
+        return ETCD_ERR_NO_MEMORY;
+    etcd__grpc_prefix_write(body, (uint32_t)size);
+    etcd__pb_encode(&etcd__watch_request_type, request, body + ETCD__GRPC_PREFIX, size);
+    rc = etcd__channel_send(&stream_of(core)->call, body, ETCD__GRPC_PREFIX + size, false);
+    if (body != small)
+        etcd__free(body);
+    return rc;
+}
+
+static bool op_renew(etcd__watch_core *core, int code)
+{
+    return etcd__channel_renew_token(&stream_of(core)->call, code);
+}
+
+static void on_timer(void *arg)
+{
+    etcd__watch_stream *stream = arg;
+
+    etcd__watch_core_tick(&stream->core, etcd__clock_monotonic());
+}
+
+static void op_wake(etcd__watch_core *core, int64_t when)
+{
+    etcd__watch_stream *stream = stream_of(core);
+    etcd__loop *loop = stream->hub->client->io.loop;
+
+    if (when == ETCD__NEVER)
+        etcd__loop_timer_stop(loop, &stream->timer);
+    else
+        etcd__loop_timer_start(loop, &stream->timer, when);
+}
+
+/* --- deliveries ------------------------------------------------------------------------------- */
+
+static size_t op_buffered(const etcd__watcher *watcher)
+{
+    return atomic_load(&((const etcd_watch *)watcher)->buffered);
+}
+
+static size_t op_buffered_in_all(const etcd__watch_core *core)
+{
+    return atomic_load(&((const etcd__watch_stream *)core)->hub->buffered);
+}
+
+static void make_ready(etcd_watch *watch)
+{
+    etcd__watch_hub *hub = watch->hub;
+
+    if (etcd__list_empty(&watch->ready))
+        etcd__list_push_back(&hub->ready, &watch->ready);
+    etcd__loop_defer(hub->client->io.loop, &hub->dispatch);
+}
+
+static int op_deliver(etcd__watcher *watcher, etcd__watch_delivery *delivery)
+{
+    etcd_watch *watch = watch_of(watcher);
+    size_t bytes = delivery->bytes;
+    int rc = ETCD_OK;
+
+    atomic_fetch_add(&watch->untaken, 1);
+    atomic_fetch_add(&watch->buffered, bytes);
+    atomic_fetch_add(&watch->hub->buffered, bytes);
+    if (watch->fn == NULL) {
+        rc = etcd__mailbox_put(&watch->mailbox, delivery, bytes);
+    } else {
+        etcd__list_push_back(&watch->queue, &delivery->node);
+        make_ready(watch);
+    }
+    if (rc < 0) {
+        atomic_fetch_sub(&watch->untaken, 1);
+        atomic_fetch_sub(&watch->buffered, bytes);
+        atomic_fetch_sub(&watch->hub->buffered, bytes);
+    }
+    return rc;
+}
+
+static void op_moved(etcd__watcher *watcher)
+{
+    atomic_store(&watch_of(watcher)->moved, watcher->next);
+}
+
+void etcd__watch_take(etcd_watch *watch, const etcd__watch_delivery *delivery)
+{
+    const etcd_watch_response *response = &delivery->response;
+    etcd__watch_hub *hub = watch->hub;
+    size_t own, total;
+
+    if (delivery->next != 0)
+        atomic_store(&watch->taken, delivery->next);
+    atomic_fetch_sub(&watch->untaken, 1);
+    atomic_fetch_add_explicit(&watch->responses, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&watch->events, (int64_t)response->n_events, memory_order_relaxed);
+    atomic_fetch_add_explicit(&hub->responses, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&hub->events, (int64_t)response->n_events, memory_order_relaxed);
+    own = atomic_fetch_sub(&watch->buffered, delivery->bytes) - delivery->bytes;
+    total = atomic_fetch_sub(&hub->buffered, delivery->bytes) - delivery->bytes;
+    if (atomic_load(&watch->watcher.wants_drain) &&
+        etcd__watch_drained_enough(own, watch->watcher.buffer_bytes, total, hub->total_bytes))
+        (void)etcd__watch_ask(watch, ETCD__WATCH_DO_DRAINED);
+}
+
+/* What waits for the program is gone. The driver. */
+static void drop_untaken(etcd_watch *watch)
+{
+    etcd__list *node;
+
+    while ((node = etcd__list_pop_front(&watch->queue)) != NULL)
+        etcd_response_free(ETCD__CONTAINER_OF(node, etcd__watch_delivery, node));
+    atomic_fetch_sub(&watch->hub->buffered, atomic_exchange(&watch->buffered, 0));
+    atomic_store(&watch->untaken, 0);
+}
+
+/* The watch is over; its program is told behind what waits for it. */
+static void end_watch(etcd_watch *watch, const etcd_error *why)
+{
+    if (atomic_exchange(&watch->ended, true))
+        return;
+    atomic_fetch_sub_explicit(&watch->hub->watches, 1, memory_order_relaxed);
+    if (watch->fn == NULL) {
+        (void)etcd__mailbox_end(&watch->mailbox, why, false);
+        return;
+    }
+    watch->end = why->code;
+    watch->why = etcd__malloc(sizeof *why);
+    if (watch->why != NULL)
+        *watch->why = *why;
+    make_ready(watch);
+}
+
+static void op_ended(etcd__watcher *watcher, const etcd_error *why)
+{
+    end_watch(watch_of(watcher), why);
+}
+
+static const etcd__watch_ops ops = {
+    .open = op_open,
+    .close = op_close,
+    .send = op_send,
+    .renew = op_renew,
+    .wake = op_wake,
+    .deliver = op_deliver,
+    .moved = op_moved,
+    .ended = op_ended,
+    .buffered = op_buffered,
+    .buffered_in_all = op_buffered_in_all,
+    .list = etcd__watch_list,
+    .unlist = etcd__watch_unlist,
+    .probe = etcd__watch_probe,
+    .unprobe = etcd__watch_unprobe,
+};
+
+/* --- callbacks -------------------------------------------------------------------------------- */
+
+static void tell_end(etcd_watch *watch)
+{
+    etcd_error why;
+
+    watch->told = true;
+    if (watch->why != NULL)
+        why = *watch->why;
+    else
+        etcd__error_set(&why, watch->end, "%s", etcd_error_text(watch->end));
+    watch->fn(watch, NULL, &why, watch->arg);
+}
+
+/* One callback; the watch may be gone afterwards. */
+static void call_back(etcd_watch *watch)
+{
+    etcd__list *node = etcd__list_pop_front(&watch->queue);
+    etcd__watch_delivery *delivery;
+
+    if (node == NULL) {
+        if (watch->end != ETCD_OK && !watch->told)
+            tell_end(watch);
+        return;
+    }
+    if (!etcd__list_empty(&watch->queue) || watch->end != ETCD_OK)
+        etcd__list_push_back(&watch->hub->ready, &watch->ready);
+    delivery = ETCD__CONTAINER_OF(node, etcd__watch_delivery, node);
+    etcd__watch_take(watch, delivery);
+    watch->fn(watch, &delivery->response, NULL, watch->arg);
+}
+
+static void call_some(etcd__watch_hub *hub, size_t most)
+{
+    etcd__list *node;
+
+    etcd__driver_begin_callback(hub->client);
+    for (; most > 0 && (node = etcd__list_pop_front(&hub->ready)) != NULL; most--)
+        call_back(ETCD__CONTAINER_OF(node, etcd_watch, ready));
+    etcd__driver_end_callback(hub->client);
+}
+
+static void dispatch(void *arg)
+{
+    etcd__watch_hub *hub = arg;
+    etcd_client *client = hub->client;
+
+    etcd__list_remove(&hub->dispatch.node);
+    etcd__client_ref(client); /* a callback may free it */
+    call_some(hub, DELIVER_MOST);
+    etcd__driver_start_submitted(client); /* what the callbacks started leaves in this turn */
+    if (!etcd__list_empty(&hub->ready))
+        etcd__loop_defer(client->io.loop, &hub->dispatch);
+    etcd__client_unref(client);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void on_close(etcd__attachment *attachment)
+{
+    etcd__watch_hub *hub = ETCD__CONTAINER_OF(attachment, etcd__watch_hub, attachment);
+    etcd_error why;
+
+    etcd__error_set(&why, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
+    for (size_t i = 0; i < 2; i++)
+        etcd__watch_core_end(&hub->streams[i].core, &why);
+    while (!etcd__list_empty(&hub->ready))
+        call_some(hub, SIZE_MAX);
+    etcd__list_remove(&hub->dispatch.node);
+}
+
+static void on_free(etcd__attachment *attachment)
+{
+    etcd__watch_hub *hub = ETCD__CONTAINER_OF(attachment, etcd__watch_hub, attachment);
+
+    for (size_t i = 0; i < 2; i++) {
+        etcd__loop_timer_stop(hub->client->io.loop, &hub->streams[i].timer);
+        etcd__list_remove(&hub->streams[i].open.node);
+        etcd__watch_core_free(&hub->streams[i].core);
+    }
+    etcd__list_remove(&hub->dispatch.node);
+    etcd__free(hub);
+}
+
+static void init_stream(etcd__watch_hub *hub, size_t i)
+{
+    etcd__watch_stream *stream = &hub->streams[i];
+    etcd__random seed;
+
+    etcd__random_init(&seed);
+    etcd__watch_core_init(&stream->core, &ops, hub->total_bytes, seed.state);
+    stream->hub = hub;
+    stream->require_leader = i == 1;
+    etcd__list_init(&stream->open.node);
+    stream->open.fn = open_now;
+    stream->open.arg = stream;
+    stream->timer.fn = on_timer;
+    stream->timer.arg = stream;
+}
+
+static etcd__watch_hub *make_hub(etcd_client *client)
+{
+    etcd__watch_hub *hub = etcd__calloc(1, sizeof *hub);
+
+    if (hub == NULL)
+        return NULL;
+    hub->client = client;
+    hub->total_bytes = client->watch_buffer_bytes;
+    hub->attachment.kind = &kind;
+    hub->attachment.close = on_close;
+    hub->attachment.free = on_free;
+    etcd__list_init(&hub->ready);
+    etcd__list_init(&hub->dispatch.node);
+    hub->dispatch.fn = dispatch;
+    hub->dispatch.arg = hub;
+    for (size_t i = 0; i < 2; i++)
+        init_stream(hub, i);
+    etcd__client_attach(client, &hub->attachment);
+    return hub;
+}
+
+etcd__watch_hub *etcd__watch_hub_get(etcd_client *client)
+{
+    etcd__watch_hub *hub = atomic_load_explicit(&client->watch_hub, memory_order_acquire);
+    bool seated;
+
+    if (hub != NULL)
+        return hub;
+    seated = etcd__driver_enter(client);
+    hub = atomic_load_explicit(&client->watch_hub, memory_order_relaxed);
+    if (hub == NULL)
+        hub = make_hub(client);
+    atomic_store_explicit(&client->watch_hub, hub, memory_order_release);
+    etcd__driver_leave(client, seated);
+    return hub;
+}
+
+/* --- what others ask for ---------------------------------------------------------------------- */
+
+static void open_watch(etcd_watch *watch)
+{
+    etcd__watch_core *core;
+    etcd_error why;
+
+    core = &watch->hub->streams[watch->require_leader].core;
+    atomic_fetch_add_explicit(&watch->hub->watches, 1, memory_order_relaxed);
+    if (core->ended) {
+        etcd__error_set(&why, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
+        end_watch(watch, &why);
+    } else if (etcd__watch_core_add(core, &watch->watcher, etcd__clock_monotonic()) < 0) {
+        etcd__error_no_memory(&why);
+        end_watch(watch, &why);
+    }
+}
+
+void etcd__watch_leave(etcd_watch *watch)
+{
+    etcd__watch_core_remove(&watch->watcher, etcd__clock_monotonic());
+    drop_untaken(watch);
+    etcd__list_remove(&watch->ready);
+    if (!atomic_exchange(&watch->ended, true))
+        atomic_fetch_sub_explicit(&watch->hub->watches, 1, memory_order_relaxed);
+}
+
+static void cancel_watch(etcd_watch *watch)
+{
+    etcd_error why;
+    size_t dropped;
+
+    etcd__error_set(&why, ETCD_ERR_CANCELED, "%s", etcd_error_text(ETCD_ERR_CANCELED));
+    etcd__watch_core_remove(&watch->watcher, etcd__clock_monotonic());
+    if (watch->fn != NULL) {
+        drop_untaken(watch);
+        end_watch(watch, &why);
+        return;
+    }
+    dropped = etcd__mailbox_end(&watch->mailbox, &why, true);
+    atomic_fetch_sub(&watch->buffered, dropped);
+    atomic_fetch_sub(&watch->hub->buffered, dropped);
+    end_watch(watch, &why);
+}
+
+void etcd__watch_do(etcd__job *job)
+{
+    etcd_watch *watch = ETCD__CONTAINER_OF(job, etcd_watch, job);
+    unsigned what = atomic_exchange(&watch->to_do, 0);
+
+    if (what & ETCD__WATCH_DO_OPEN)
+        open_watch(watch);
+    if (what & ETCD__WATCH_DO_CANCEL)
+        cancel_watch(watch);
+    if (what & ETCD__WATCH_DO_PROGRESS)
+        etcd__watch_core_progress(&watch->watcher, etcd__clock_monotonic());
+    if (what & ETCD__WATCH_DO_DRAINED)
+        etcd__watch_core_drained(&watch->watcher, etcd__clock_monotonic());
+}
+
+bool etcd__watch_ask(etcd_watch *watch, unsigned what)
+{
+    if (atomic_fetch_or(&watch->to_do, what) != 0)
+        return true; /* posted already */
+    return etcd__driver_post(watch->client, &watch->job);
+}
