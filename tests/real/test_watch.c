@@ -1,7 +1,7 @@
 /* Watches against a real server: options, forms, ends. What happens when connections break is in test_watch_faults.c. */
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,30 +41,60 @@ static void events_of_a_key(void **state)
     etcd_client_free(client);
 }
 
+/* Events one at a time, however the server has put them together. */
+struct reader {
+    etcd_watch *watch;
+    etcd_watch_response *response;
+    size_t taken;
+};
+
+static void expect(struct reader *reader, int type, const char *key, const char *value, const char *before)
+{
+    const etcd_event *event;
+
+    if (reader->response == NULL)
+        reader->response = watching_next(reader->watch, ETCD_WATCH_EVENTS);
+    event = &reader->response->events[reader->taken++];
+    assert_int_equal(event->type, type);
+    assert_text(event->kv->key, key);
+    assert_text(event->kv->value, value);
+    if (before == NULL)
+        assert_null(event->prev_kv);
+    else
+        assert_text(event->prev_kv->value, before);
+    if (reader->taken < reader->response->n_events)
+        return;
+    etcd_response_free(reader->response);
+    reader->response = NULL;
+    reader->taken = 0;
+}
+
 static void expect_event(etcd_watch *watch, int type, const char *key, const char *value, const char *before)
 {
-    etcd_watch_response *response = watching_next(watch, ETCD_WATCH_EVENTS);
+    struct reader reader = {.watch = watch};
 
-    assert_int_equal(response->n_events, 1);
-    assert_int_equal(response->events[0].type, type);
-    assert_text(response->events[0].kv->key, key);
-    assert_text(response->events[0].kv->value, value);
-    if (before == NULL)
-        assert_null(response->events[0].prev_kv);
-    else
-        assert_text(response->events[0].prev_kv->value, before);
-    etcd_response_free(response);
+    expect(&reader, type, key, value, before);
+    assert_null(reader.response);
+}
+
+static void reader_free(struct reader *reader)
+{
+    assert_null(reader->response);
+    etcd_watch_free(reader->watch);
 }
 
 static void ranges_filters_and_values_before(void **state)
 {
     etcd_client *client = real_client();
     int64_t from = real_put(client, "a", "1");
-    etcd_watch *prefix = watching_open(client, "b", ETCD_WATCH(.prefix = true, .start_revision = from, .prev_kv = true));
-    etcd_watch *behind = watching_open(client, "b2", ETCD_WATCH(.from_key = true, .start_revision = from, .no_put = true));
-    etcd_watch *range =
+    etcd_watch *prefix_watch = watching_open(client, "b", ETCD_WATCH(.prefix = true, .start_revision = from, .prev_kv = true));
+    etcd_watch *behind_watch = watching_open(client, "b2", ETCD_WATCH(.from_key = true, .start_revision = from, .no_put = true));
+    etcd_watch *range_watch =
         watching_open(client, "a", ETCD_WATCH(.range_end = "b2", .range_end_len = 2, .start_revision = from, .no_delete = true));
-    etcd_watch *all = watching_open(client, "", ETCD_WATCH(.prefix = true, .start_revision = from + 3));
+    etcd_watch *all_watch = watching_open(client, "", ETCD_WATCH(.prefix = true, .start_revision = from + 3));
+
+    struct reader prefix = {.watch = prefix_watch}, behind = {.watch = behind_watch};
+    struct reader range = {.watch = range_watch}, all = {.watch = all_watch};
 
     (void)state;
     real_put(client, "b1", "2");
@@ -72,18 +102,20 @@ static void ranges_filters_and_values_before(void **state)
     real_put(client, "c", "4");
     real_delete(client, "b1");
     real_delete(client, "c");
-    expect_event(prefix, ETCD_EVENT_PUT, "b1", "2", NULL);
-    expect_event(prefix, ETCD_EVENT_PUT, "b1", "3", "2");
-    expect_event(prefix, ETCD_EVENT_DELETE, "b1", "", "3");
-    expect_event(behind, ETCD_EVENT_DELETE, "c", "", NULL);
-    expect_event(range, ETCD_EVENT_PUT, "a", "1", NULL);
-    expect_event(range, ETCD_EVENT_PUT, "b1", "2", NULL);
-    expect_event(range, ETCD_EVENT_PUT, "b1", "3", NULL);
-    expect_event(all, ETCD_EVENT_PUT, "c", "4", NULL);
-    etcd_watch_free(prefix);
-    etcd_watch_free(behind);
-    etcd_watch_free(range);
-    etcd_watch_free(all);
+    expect(&prefix, ETCD_EVENT_PUT, "b1", "2", NULL);
+    expect(&prefix, ETCD_EVENT_PUT, "b1", "3", "2");
+    expect(&prefix, ETCD_EVENT_DELETE, "b1", "", "3");
+    expect(&behind, ETCD_EVENT_DELETE, "c", "", NULL);
+    expect(&range, ETCD_EVENT_PUT, "a", "1", NULL);
+    expect(&range, ETCD_EVENT_PUT, "b1", "2", NULL);
+    expect(&range, ETCD_EVENT_PUT, "b1", "3", NULL);
+    expect(&all, ETCD_EVENT_PUT, "c", "4", NULL);
+    expect(&all, ETCD_EVENT_DELETE, "b1", "", NULL);
+    expect(&all, ETCD_EVENT_DELETE, "c", "", NULL);
+    reader_free(&prefix);
+    reader_free(&behind);
+    reader_free(&range);
+    reader_free(&all);
     etcd_client_free(client);
 }
 
