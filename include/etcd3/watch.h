@@ -36,9 +36,11 @@ typedef struct etcd_event {
 /** What a response of a watch says. */
 enum etcd_watch_response_type {
     ETCD_WATCH_EVENTS = 0,       /**< `events` */
-    ETCD_WATCH_CREATED = 1,      /**< the server has taken up the watch (created_notify; once) */
+    ETCD_WATCH_CREATED = 1,      /**< the server has taken up the watch (created_notify; once): events have at least
+                                      `revision` */
     ETCD_WATCH_PROGRESS = 2,     /**< all events up to `revision` have been given (progress_notify, or asked for) */
-    ETCD_WATCH_DISCONNECTED = 3, /**< report_connection: the stream broke; it is being opened again. `reason` */
+    ETCD_WATCH_DISCONNECTED = 3, /**< report_connection: the stream broke; it is being opened again. `reason`. Once until
+                                      ETCD_WATCH_RESUMED */
     ETCD_WATCH_RESUMED = 4,      /**< report_connection: it goes on; the next events have at least `revision` */
     ETCD_WATCH_GAP = 5,          /**< relist: events before `compact_revision` are gone. The range follows as of `revision`, in
                                       responses of type ETCD_WATCH_LISTED; forget what you knew */
@@ -127,9 +129,9 @@ ETCD_EXPORT void etcd_watch_cancel(etcd_watch *watch);
 ETCD_EXPORT void etcd_watch_free(etcd_watch *watch);
 
 /** Asks the server to tell how far the watch is: a response ETCD_WATCH_PROGRESS follows once all events up to its
- *  revision have been given. Servers answer for all watches of a stream at once, and before 3.4.25 and 3.5.8 not always in order
- *  with events. Asked again when the stream breaks before the answer. Any thread. ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY.
- *  Since 0.1. */
+ *  revision have been given. Servers answer for all watches of a stream at once, and only while none of them lags (it is
+ *  asked again until then, and when the stream breaks); those before 3.4.25 and 3.5.8 not always in order with events.
+ *  Any thread. ETCD_ERR_CLOSED, ETCD_ERR_FORKED. Since 0.1. */
 ETCD_EXPORT int etcd_watch_request_progress(etcd_watch *watch, etcd_error *err);
 
 /** The revision from which a new watch would go on where this one is: everything below it has been taken by the program.

@@ -1,5 +1,5 @@
-/* Why a server cancels a watch, as an error. Servers send the text of an error, or that of a whole gRPC status: "rpc error: code =
- * PermissionDenied desc = etcdserver: permission denied" (the contract, section 1.11). */
+/* Why a server cancels a watch, as an error. Servers send the text of an error, or that of a whole gRPC status: "rpc error: code
+ * = PermissionDenied desc = etcdserver: permission denied" (the contract, section 1.11). */
 #include "service/watch_core.h"
 
 #include "base/error.h"
