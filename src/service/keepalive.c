@@ -1,0 +1,811 @@
+/* Leases kept alive: the binding of service/keepalive_core.h to a client. See <etcd3/keepalive.h>.
+ *
+ * A client has one hub, an attachment: the core, its stream, its timer. The driver alone runs it. A handle is shared in
+ * three ways: `deadline` is atomic, `queued` and `cancel` are atomic doors to the driver, and what the consumer of the
+ * pulled form and the driver both touch (`pulled`, `code`, `why`) is under the client's lock. The mailbox is made when the
+ * consumer first asks, so that a lease of which nobody wants to see each beat stays small.
+ *
+ * The boot clock counts while the machine sleeps, the loop's timers do not. So the timer is never set for longer than
+ * LOOK_EVERY, and every wake-up reads the boot clock. */
+#include <etcd3/keepalive.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/options.h"
+#include "base/response.h"
+#include "channel/peer.h"
+#include "client/client.h"
+#include "client/mailbox.h"
+#include "service/keepalive_core.h"
+#include "service/sink.h"
+#include "wire/messages.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define KEEP_ANSWERS 16
+#define DELIVER_MOST 64               /* callbacks in a row */
+#define LOOK_EVERY ETCD__SECOND       /* at the boot clock */
+#define REQUEST_MAX 16                /* a length-prefixed request */
+#define TTL_MAX_S (INT64_MAX / 4 / ETCD__SECOND)
+
+struct etcd_keepalive {
+    etcd__keepalive_user user; /* io; before it has joined `lease` is the room that the handle brings along */
+    etcd_client *client;
+    etcd__job job;
+    _Atomic(int64_t) deadline; /* boot ns; 0: not surely held */
+    int64_t lease;
+    etcd_error *why; /* under the lock; of the end. NULL when there was no memory for it */
+    int32_t code;    /* under the lock; ETCD_OK while it goes on */
+    pid_t made_by;
+    bool with_callback; /* constant */
+    bool joined;        /* io */
+    bool finished;      /* io: has ended */
+    bool told;          /* io: the callback has heard of it */
+    atomic_bool queued; /* the job waits for the driver */
+    atomic_bool cancel;
+    union {
+        struct { /* io */
+            etcd_keepalive_fn fn;
+            void *arg;
+            etcd__list ready; /* in the hub's, when the callback has something to hear */
+            etcd_keepalive_response *answer;
+        } called;
+        struct { /* under the lock */
+            etcd__mailbox *mailbox; /* NULL: the consumer has not asked yet. Written by it */
+            etcd_keepalive_response last; /* until then: the newest; ttl_s 0: none */
+        } pulled;
+    } form;
+};
+
+typedef struct hub {
+    etcd__attachment attachment;
+    etcd_client *client;
+    etcd__keepalive_core core;
+    etcd__call call;
+    bool abandoned; /* the stream's end is known already */
+    bool closed;
+    uint8_t *batch; /* requests that leave together */
+    size_t batch_len, batch_cap;
+    bool batch_failed;
+    etcd__task work;
+    etcd__timer timer;
+    etcd__list ready; /* etcd_keepalive.form.called.ready */
+    etcd__task dispatch;
+} hub;
+
+_Static_assert(sizeof(struct etcd_keepalive) + sizeof(etcd__keepalive_lease) <= 248, "a lease costs at most 256 bytes with its bucket");
+
+static const char hub_kind;
+
+static etcd_keepalive *handle_of(etcd__keepalive_user *user)
+{
+    return ETCD__CONTAINER_OF(user, etcd_keepalive, user);
+}
+
+static hub *hub_of(etcd__keepalive_core *core)
+{
+    return ETCD__CONTAINER_OF(core, hub, core);
+}
+
+static void lock(etcd_keepalive *keepalive)
+{
+    uv_mutex_lock(&keepalive->client->shared.lock);
+}
+
+static void unlock(etcd_keepalive *keepalive)
+{
+    uv_mutex_unlock(&keepalive->client->shared.lock);
+}
+
+static hub *find_hub(etcd_client *client)
+{
+    etcd__attachment *attachment = etcd__client_attachment(client, &hub_kind);
+
+    return attachment ? ETCD__CONTAINER_OF(attachment, hub, attachment) : NULL;
+}
+
+/* --- handles: what the core tells them -------------------------------------------------------- */
+
+static etcd_keepalive_response *copy_of(const etcd_keepalive_response *answer)
+{
+    etcd_keepalive_response *copy = etcd__response_new(sizeof *copy);
+
+    if (copy != NULL)
+        *copy = *answer;
+    return copy;
+}
+
+static void on_held(etcd__keepalive_user *user, int64_t deadline)
+{
+    atomic_store_explicit(&handle_of(user)->deadline, deadline, memory_order_relaxed);
+}
+
+/* Room for one among the last KEEP_ANSWERS. A beat that there is no memory for is not seen; the lease lives all the same. */
+static void put(etcd__mailbox *mailbox, const etcd_keepalive_response *answer)
+{
+    etcd_keepalive_response *copy = copy_of(answer);
+
+    if (copy == NULL)
+        return;
+    if (etcd__mailbox_count(mailbox) >= KEEP_ANSWERS)
+        (void)etcd__mailbox_drop_oldest(mailbox);
+    if (etcd__mailbox_put(mailbox, copy, sizeof *copy) < 0)
+        etcd_response_free(copy);
+}
+
+static void make_ready(etcd_keepalive *keepalive)
+{
+    hub *h = find_hub(keepalive->client);
+
+    etcd__list_remove(&keepalive->form.called.ready);
+    etcd__list_push_back(&h->ready, &keepalive->form.called.ready);
+    etcd__loop_defer(h->client->io.loop, &h->dispatch);
+}
+
+static void on_answer(etcd__keepalive_user *user, const etcd_keepalive_response *answer)
+{
+    etcd_keepalive *keepalive = handle_of(user);
+    etcd__mailbox *mailbox;
+
+    if (keepalive->with_callback) {
+        etcd_response_free(keepalive->form.called.answer); /* the callback is late by a whole beat */
+        keepalive->form.called.answer = copy_of(answer);
+        make_ready(keepalive);
+        return;
+    }
+    lock(keepalive);
+    mailbox = keepalive->form.pulled.mailbox;
+    if (mailbox == NULL)
+        keepalive->form.pulled.last = *answer;
+    unlock(keepalive);
+    if (mailbox != NULL)
+        put(mailbox, answer);
+}
+
+/* What comes in between is of no use any more: the loss is seen first. */
+static void end_handle(etcd_keepalive *keepalive, const etcd_error *why)
+{
+    etcd_error *copy = etcd__malloc(sizeof *copy);
+    etcd__mailbox *mailbox = NULL;
+
+    if (copy != NULL)
+        *copy = *why;
+    atomic_store(&keepalive->deadline, 0);
+    keepalive->finished = true;
+    lock(keepalive);
+    keepalive->code = why->code;
+    keepalive->why = copy;
+    if (!keepalive->with_callback)
+        mailbox = keepalive->form.pulled.mailbox;
+    unlock(keepalive);
+    if (mailbox != NULL)
+        etcd__mailbox_end(mailbox, why, true);
+}
+
+static void on_end(etcd__keepalive_user *user, const etcd_error *why)
+{
+    etcd_keepalive *keepalive = handle_of(user);
+
+    end_handle(keepalive, why);
+    if (keepalive->with_callback)
+        make_ready(keepalive);
+}
+
+/* Tells the callback of a handle without a hub of its end, at once. It may be freed then. */
+static void tell_end(etcd_keepalive *keepalive)
+{
+    etcd_client *client = keepalive->client;
+    etcd_error why;
+
+    if (keepalive->why != NULL)
+        why = *keepalive->why;
+    else
+        etcd__error_set(&why, keepalive->code, "%s", etcd_error_text(keepalive->code));
+    keepalive->told = true;
+    etcd__driver_begin_callback(client);
+    keepalive->form.called.fn(keepalive, NULL, &why, keepalive->form.called.arg);
+    etcd__driver_end_callback(client);
+}
+
+/* Tells the callback what it has to hear: the answer before the end. */
+static void tell(hub *h, etcd_keepalive *keepalive)
+{
+    etcd_keepalive_response *answer = keepalive->form.called.answer;
+
+    keepalive->form.called.answer = NULL;
+    if (answer != NULL && !keepalive->finished) {
+        etcd__driver_begin_callback(h->client);
+        keepalive->form.called.fn(keepalive, answer, NULL, keepalive->form.called.arg);
+        etcd__driver_end_callback(h->client);
+        return;
+    }
+    etcd_response_free(answer);
+    if (keepalive->finished && !keepalive->told)
+        tell_end(keepalive);
+}
+
+static void dispatch(void *arg)
+{
+    hub *h = arg;
+    etcd_client *client = h->client;
+    etcd__list *node;
+
+    for (int i = 0; i < DELIVER_MOST && (node = etcd__list_pop_front(&h->ready)) != NULL; i++)
+        tell(h, ETCD__CONTAINER_OF(node, etcd_keepalive, form.called.ready));
+    etcd__driver_start_submitted(client);
+    if (!etcd__list_empty(&h->ready))
+        etcd__loop_defer(client->io.loop, &h->dispatch);
+}
+
+/* --- the stream ------------------------------------------------------------------------------- */
+
+static void arm(hub *h)
+{
+    int64_t next = etcd__keepalive_core_next(&h->core), wait;
+
+    if (next == ETCD__NEVER) {
+        etcd__loop_timer_stop(h->client->io.loop, &h->timer);
+        return;
+    }
+    wait = next - etcd__clock_boot();
+    wait = wait < 0 ? 0 : wait > LOOK_EVERY ? LOOK_EVERY : wait;
+    etcd__loop_timer_start(h->client->io.loop, &h->timer, etcd__clock_monotonic() + wait);
+}
+
+static void work(void *arg)
+{
+    hub *h = arg;
+
+    if (h->closed)
+        return;
+    etcd__keepalive_core_run(&h->core, etcd__clock_boot());
+    arm(h);
+}
+
+static void touch(hub *h)
+{
+    etcd__loop_defer(h->client->io.loop, &h->work);
+}
+
+static void on_open(etcd__call *call)
+{
+    hub *h = ETCD__CONTAINER_OF(call, hub, call);
+
+    etcd__keepalive_core_opened(&h->core, etcd__clock_boot());
+    touch(h);
+}
+
+static void abandon(hub *h)
+{
+    h->abandoned = true;
+    etcd__channel_cancel(h->client->io.channel, &h->call, ETCD_ERR_UNAVAILABLE);
+}
+
+static void on_message(etcd__call *call, uint8_t *data, size_t len)
+{
+    hub *h = ETCD__CONTAINER_OF(call, hub, call);
+    etcd_keepalive_response response;
+    etcd_error err;
+    int rc = etcd__pb_decode(&etcd__keepalive_response_type, data, len, NULL, &response, &err);
+
+    etcd__free(data);
+    if (rc == ETCD_OK) {
+        etcd__keepalive_core_answer(&h->core, &response, etcd__clock_boot());
+    } else {
+        abandon(h);
+        etcd__keepalive_core_lost(&h->core, &err, true, etcd__clock_boot());
+    }
+    touch(h);
+}
+
+static void on_done(etcd__call *call)
+{
+    hub *h = ETCD__CONTAINER_OF(call, hub, call);
+    etcd_error *err = call->error, plain;
+
+    call->error = NULL;
+    if (!h->abandoned) {
+        etcd__error_set(&plain, call->code, "%s", etcd_error_text(call->code));
+        etcd__keepalive_core_lost(&h->core, err && call->code != ETCD_OK ? err : &plain, call->again, etcd__clock_boot());
+        touch(h);
+    }
+    etcd__free(err);
+}
+
+static void core_open(etcd__keepalive_core *core)
+{
+    hub *h = hub_of(core);
+
+    h->abandoned = false;
+    h->call = (etcd__call){.method = &etcd__rpc_methods[ETCD__RPC_LEASE_KEEP_ALIVE],
+                           .deadline = ETCD__NEVER,
+                           .streaming = true,
+                           .endless = true,
+                           .read_only = true,
+                           .require_leader = true,
+                           .on_open = on_open,
+                           .on_message = on_message,
+                           .on_done = on_done};
+    etcd__channel_start(h->client->io.channel, &h->call);
+}
+
+static void core_give_up(etcd__keepalive_core *core)
+{
+    hub *h = hub_of(core);
+
+    if (h->call.served_by != NULL)
+        etcd__peer_avoid(h->call.served_by); /* another may serve */
+    abandon(h);
+}
+
+/* Room for one more request. */
+static bool reserve(hub *h)
+{
+    size_t cap = h->batch_cap > 0 ? h->batch_cap * 2 : 16 * REQUEST_MAX;
+    uint8_t *batch;
+
+    if (h->batch_cap - h->batch_len >= REQUEST_MAX)
+        return true;
+    batch = etcd__realloc(h->batch, cap);
+    if (batch == NULL)
+        return false;
+    h->batch = batch;
+    h->batch_cap = cap;
+    return true;
+}
+
+static void core_request(etcd__keepalive_core *core, int64_t id)
+{
+    const etcd__lease_keep_alive_request request = {.id = id};
+    size_t size = etcd__pb_encoded_size(&etcd__lease_keep_alive_request_type, &request);
+    hub *h = hub_of(core);
+
+    if (!reserve(h)) {
+        h->batch_failed = true;
+        return;
+    }
+    etcd__grpc_prefix_write(h->batch + h->batch_len, (uint32_t)size);
+    etcd__pb_encode(&etcd__lease_keep_alive_request_type, &request, h->batch + h->batch_len + ETCD__GRPC_PREFIX, size);
+    h->batch_len += ETCD__GRPC_PREFIX + size;
+}
+
+static bool core_flush(etcd__keepalive_core *core)
+{
+    hub *h = hub_of(core);
+    bool taken = !h->batch_failed && etcd__channel_send(&h->call, h->batch, h->batch_len, false) == ETCD_OK;
+
+    h->batch_len = 0;
+    h->batch_failed = false;
+    return taken;
+}
+
+static void core_release(etcd__keepalive_lease *lease)
+{
+    etcd__free(lease);
+}
+
+static const etcd__keepalive_events core_events = {
+    .open = core_open,
+    .give_up = core_give_up,
+    .request = core_request,
+    .flush = core_flush,
+    .held = on_held,
+    .answer = on_answer,
+    .end = on_end,
+    .release = core_release,
+};
+
+/* --- the hub ---------------------------------------------------------------------------------- */
+
+static void hub_close(etcd__attachment *attachment)
+{
+    hub *h = ETCD__CONTAINER_OF(attachment, hub, attachment);
+    bool has_stream = h->core.stream != ETCD__KEEPALIVE_NO_STREAM;
+    etcd_error why;
+
+    etcd__error_set(&why, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
+    h->closed = true;
+    etcd__keepalive_core_close(&h->core, &why);
+    if (has_stream)
+        abandon(h);
+    etcd__loop_timer_stop(h->client->io.loop, &h->timer);
+    etcd__list_remove(&h->work.node);
+    do
+        dispatch(h);
+    while (!etcd__list_empty(&h->ready));
+    etcd__list_remove(&h->dispatch.node);
+}
+
+static void hub_free(etcd__attachment *attachment)
+{
+    hub *h = ETCD__CONTAINER_OF(attachment, hub, attachment);
+
+    etcd__keepalive_core_free(&h->core);
+    etcd__free(h->call.error);
+    etcd__free(h->batch);
+    etcd__free(h);
+}
+
+static hub *make_hub(etcd_client *client)
+{
+    hub *h = etcd__calloc(1, sizeof *h);
+    etcd__random random;
+
+    if (h == NULL)
+        return NULL;
+    etcd__random_init(&random);
+    h->client = client;
+    h->attachment = (etcd__attachment){.kind = &hub_kind, .close = hub_close, .free = hub_free};
+    etcd__list_init(&h->attachment.node);
+    etcd__keepalive_core_init(&h->core, &core_events, etcd__random_next(&random));
+    etcd__list_init(&h->work.node);
+    h->work.fn = work;
+    h->work.arg = h;
+    h->timer.fn = work;
+    h->timer.arg = h;
+    etcd__list_init(&h->ready);
+    etcd__list_init(&h->dispatch.node);
+    h->dispatch.fn = dispatch;
+    h->dispatch.arg = h;
+    etcd__client_attach(client, &h->attachment);
+    return h;
+}
+
+/* --- handles: what they ask of the driver ------------------------------------------------------ */
+
+static void join(hub *h, etcd_keepalive *keepalive)
+{
+    int64_t deadline = atomic_load(&keepalive->deadline);
+    etcd__keepalive_lease *room = keepalive->user.lease;
+
+    keepalive->user.lease = NULL;
+    etcd__keepalive_core_join(&h->core, &keepalive->user, keepalive->lease, room, deadline > 0 ? deadline : ETCD__NEVER,
+                              etcd__clock_boot());
+}
+
+static void finish(etcd_keepalive *keepalive, int code)
+{
+    etcd_error why;
+
+    if (keepalive->finished)
+        return;
+    etcd__error_set(&why, code, "%s", etcd_error_text(code));
+    end_handle(keepalive, &why);
+    if (!keepalive->with_callback)
+        return;
+    if (find_hub(keepalive->client) != NULL)
+        make_ready(keepalive);
+    else
+        tell_end(keepalive);
+}
+
+/* The driver: does what the handle's owner asked for. */
+static void on_job(etcd__job *job)
+{
+    etcd_keepalive *keepalive = ETCD__CONTAINER_OF(job, etcd_keepalive, job);
+    hub *h = find_hub(keepalive->client);
+
+    atomic_store(&keepalive->queued, false); /* before it is looked what there is to do */
+    if (!keepalive->joined && !keepalive->finished) {
+        if (h == NULL && (h = make_hub(keepalive->client)) == NULL) {
+            finish(keepalive, ETCD_ERR_NO_MEMORY);
+            return;
+        }
+        if (h->closed) {
+            finish(keepalive, ETCD_ERR_CLOSED);
+            return;
+        }
+        keepalive->joined = true;
+        join(h, keepalive);
+    }
+    if (atomic_load(&keepalive->cancel)) {
+        etcd__keepalive_core_leave(&h->core, &keepalive->user);
+        finish(keepalive, ETCD_ERR_CANCELED);
+    }
+    touch(h);
+}
+
+/* Has the driver look at the handle. False when the client is closed. */
+static bool ask_driver(etcd_keepalive *keepalive)
+{
+    return atomic_exchange(&keepalive->queued, true) || etcd__driver_post(keepalive->client, &keepalive->job);
+}
+
+/* --- handles: making -------------------------------------------------------------------------- */
+
+void etcd_keepalive_options_init(etcd_keepalive_options *options, size_t size)
+{
+    etcd__options_init(options, size);
+}
+
+static int check_arguments(const etcd_client *client, int64_t lease, const etcd_keepalive_options *given,
+                           etcd_keepalive_options *options, etcd_error *err)
+{
+    int rc = etcd__client_check(client, err);
+
+    if (rc == ETCD_OK)
+        rc = etcd__options_load(options, sizeof *options, given, "etcd_keepalive_options", err);
+    if (rc == ETCD_OK && lease == 0)
+        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "lease is 0: no lease has this id");
+    if (rc == ETCD_OK && options->ttl_s < 0)
+        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "etcd_keepalive_options.ttl_s is %lld: negative", (long long)options->ttl_s);
+    return rc;
+}
+
+static int64_t first_deadline(int64_t ttl_s)
+{
+    if (ttl_s == 0)
+        return 0;
+    return etcd__clock_boot() + (ttl_s < TTL_MAX_S ? ttl_s : TTL_MAX_S) * ETCD__SECOND;
+}
+
+static etcd_keepalive *make_handle(etcd_client *client, int64_t lease)
+{
+    etcd_keepalive *keepalive = etcd__calloc(1, sizeof *keepalive);
+    etcd__keepalive_lease *room = etcd__malloc(sizeof *room);
+
+    if (keepalive == NULL || room == NULL) {
+        etcd__free(keepalive);
+        etcd__free(room);
+        return NULL;
+    }
+    etcd__client_ref(client);
+    keepalive->client = client;
+    keepalive->user.lease = room;
+    keepalive->lease = lease;
+    keepalive->made_by = getpid();
+    etcd__list_init(&keepalive->job.node);
+    keepalive->job.fn = on_job;
+    return keepalive;
+}
+
+static bool is_forked(const etcd_keepalive *keepalive)
+{
+    return keepalive->made_by != getpid();
+}
+
+/* Releases what the handle has; it is in no list any more. In a child after fork(), too. */
+static void free_handle(etcd_keepalive *keepalive)
+{
+    etcd__mailbox *mailbox;
+
+    if (!keepalive->joined)
+        etcd__free(keepalive->user.lease);
+    if (keepalive->with_callback) {
+        etcd_response_free(keepalive->form.called.answer);
+    } else if ((mailbox = keepalive->form.pulled.mailbox) != NULL) {
+        etcd__mailbox_free(mailbox);
+        etcd__free(mailbox);
+    }
+    etcd__free(keepalive->why);
+    etcd__client_unref(keepalive->client);
+    etcd__free(keepalive);
+}
+
+static int start(etcd_client *client, int64_t lease, const etcd_keepalive_options *given, etcd_keepalive_fn fn, void *arg,
+                 etcd_keepalive **out, etcd_error *err)
+{
+    etcd_keepalive_options options;
+    etcd_keepalive *keepalive;
+    int rc;
+
+    if (out == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "out is NULL");
+    *out = NULL;
+    rc = check_arguments(client, lease, given, &options, err);
+    if (rc < 0)
+        return rc;
+    keepalive = make_handle(client, lease);
+    if (keepalive == NULL)
+        return etcd__error_no_memory(err);
+    atomic_init(&keepalive->deadline, first_deadline(options.ttl_s));
+    keepalive->with_callback = fn != NULL;
+    if (fn != NULL) {
+        keepalive->form.called.fn = fn;
+        keepalive->form.called.arg = arg;
+        etcd__list_init(&keepalive->form.called.ready);
+    }
+    etcd__error_clear(err);
+    *out = keepalive; /* before the callback can run */
+    if (ask_driver(keepalive))
+        return ETCD_OK;
+    *out = NULL;
+    free_handle(keepalive);
+    return etcd__error_set(err, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
+}
+
+int etcd_keepalive_open(etcd_client *client, int64_t lease, const etcd_keepalive_options *options, etcd_keepalive **out,
+                        etcd_error *err)
+{
+    return start(client, lease, options, NULL, NULL, out, err);
+}
+
+int etcd_keepalive_start(etcd_client *client, int64_t lease, const etcd_keepalive_options *options, etcd_keepalive_fn fn, void *arg,
+                         etcd_keepalive **out, etcd_error *err)
+{
+    if (fn == NULL) {
+        if (out != NULL)
+            *out = NULL;
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "fn is NULL");
+    }
+    return start(client, lease, options, fn, arg, out, err);
+}
+
+/* --- handles: use ----------------------------------------------------------------------------- */
+
+/* A mailbox with what the handle has so far. Lock held. */
+static void publish(etcd_keepalive *keepalive, etcd__mailbox *mailbox)
+{
+    etcd_error plain;
+
+    if (keepalive->code != ETCD_OK) {
+        etcd__error_set(&plain, keepalive->code, "%s", etcd_error_text(keepalive->code));
+        etcd__mailbox_end(mailbox, keepalive->why ? keepalive->why : &plain, true);
+    } else if (keepalive->form.pulled.last.ttl_s != 0) {
+        put(mailbox, &keepalive->form.pulled.last);
+    }
+    keepalive->form.pulled.mailbox = mailbox;
+}
+
+/* The consumer: the mailbox, made when it first asks. */
+static int open_mailbox(etcd_keepalive *keepalive, etcd_error *err)
+{
+    etcd__mailbox *mailbox;
+    int rc;
+
+    if (is_forked(keepalive))
+        return etcd__error_set(err, ETCD_ERR_FORKED, "%s", etcd_error_text(ETCD_ERR_FORKED));
+    if (keepalive->with_callback)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the handle gives its answers to a callback");
+    if (keepalive->form.pulled.mailbox != NULL)
+        return ETCD_OK;
+    mailbox = etcd__malloc(sizeof *mailbox);
+    if (mailbox == NULL)
+        return etcd__error_no_memory(err);
+    rc = etcd__mailbox_init(mailbox, keepalive->client, err);
+    if (rc < 0) {
+        etcd__free(mailbox);
+        return rc;
+    }
+    lock(keepalive);
+    publish(keepalive, mailbox);
+    unlock(keepalive);
+    return ETCD_OK;
+}
+
+static int64_t left_until(int64_t until)
+{
+    int64_t left = until - etcd__clock_monotonic();
+
+    if (until == ETCD__NEVER)
+        return -1;
+    return left > 0 ? (left + ETCD__MS - 1) / ETCD__MS : 0;
+}
+
+int etcd_keepalive_next(etcd_keepalive *keepalive, int64_t timeout_ms, etcd_keepalive_response **out, etcd_error *err)
+{
+    int64_t until = etcd__clock_after(etcd__clock_monotonic(), etcd__clock_from_ms(timeout_ms));
+    void *answer = NULL;
+    int rc;
+
+    if (out == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (keepalive == NULL)
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "keepalive is NULL");
+    rc = open_mailbox(keepalive, err);
+    if (rc < 0)
+        return rc;
+    rc = etcd__mailbox_take(keepalive->form.pulled.mailbox, timeout_ms, &answer, err);
+    while (rc == ETCD_OK && etcd_keepalive_remaining_ms(keepalive) == 0) { /* too old to say that it is held: the process stood still */
+        etcd_response_free(answer);
+        rc = etcd__mailbox_take(keepalive->form.pulled.mailbox, left_until(until), &answer, err);
+    }
+    *out = answer;
+    return rc;
+}
+
+int etcd_keepalive_fd(etcd_keepalive *keepalive)
+{
+    int rc = keepalive ? open_mailbox(keepalive, NULL) : ETCD_ERR_ARGUMENT;
+
+    return rc < 0 ? rc : etcd__mailbox_fd(keepalive->form.pulled.mailbox);
+}
+
+int64_t etcd_keepalive_remaining_ms(const etcd_keepalive *keepalive)
+{
+    int64_t deadline, left;
+
+    if (keepalive == NULL || is_forked(keepalive))
+        return 0;
+    deadline = atomic_load_explicit(&keepalive->deadline, memory_order_relaxed);
+    if (deadline == 0)
+        return 0;
+    left = deadline - etcd__clock_boot();
+    return left > 0 ? left / ETCD__MS : 0;
+}
+
+int64_t etcd_keepalive_lease(const etcd_keepalive *keepalive)
+{
+    return keepalive ? keepalive->lease : 0;
+}
+
+void etcd_keepalive_cancel(etcd_keepalive *keepalive)
+{
+    if (keepalive == NULL || is_forked(keepalive) || atomic_exchange(&keepalive->cancel, true))
+        return;
+    (void)ask_driver(keepalive); /* a closed client has ended it, or is about to */
+}
+
+void etcd_keepalive_free(etcd_keepalive *keepalive)
+{
+    etcd_client *client;
+    hub *h;
+    bool seated;
+
+    if (keepalive == NULL)
+        return;
+    if (is_forked(keepalive)) {
+        free_handle(keepalive);
+        return;
+    }
+    client = keepalive->client;
+    seated = etcd__driver_enter(client);
+    uv_mutex_lock(&client->shared.lock);
+    etcd__list_remove(&keepalive->job.node);
+    uv_mutex_unlock(&client->shared.lock);
+    h = find_hub(client);
+    if (keepalive->joined)
+        etcd__keepalive_core_leave(&h->core, &keepalive->user);
+    if (keepalive->with_callback)
+        etcd__list_remove(&keepalive->form.called.ready);
+    etcd__driver_leave(client, seated);
+    free_handle(keepalive);
+}
+
+/* --- once ------------------------------------------------------------------------------------- */
+
+ETCD__DELIVER(keepalive_once)
+
+/* A lease that is not there is an answer, too. */
+static int judge_once(void **result, void *response, const void **request, etcd_error *err)
+{
+    etcd_keepalive_response *answer = response;
+
+    *request = NULL;
+    if (answer->ttl_s <= 0) {
+        etcd_response_free(answer);
+        return etcd__error_set(err, ETCD_ERR_LEASE_NOT_FOUND, "%s", etcd_error_text(ETCD_ERR_LEASE_NOT_FOUND));
+    }
+    *result = answer;
+    return ETCD_OK;
+}
+
+static const etcd__unary unary_keepalive_once = {
+    .rpc = ETCD__RPC_LEASE_KEEP_ALIVE,
+    .read_only = true, /* again does no harm */
+    .call_type = ETCD_CALL_KEEPALIVE_ONCE,
+    .deliver = deliver_keepalive_once,
+    .next = judge_once,
+};
+
+static int once(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
+{
+    const etcd__lease_keep_alive_request request = {.id = lease};
+
+    return etcd__sink_call(client, &unary_keepalive_once, &request, call, sink, err);
+}
+
+int etcd_keepalive_once(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd_keepalive_response **out,
+                        etcd_error *err)
+{
+    return once(client, lease, call, etcd__sink_out(out), err);
+}
+
+int etcd_keepalive_once_async(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd_keepalive_once_fn done,
+                              void *arg, etcd_call_id *id, etcd_error *err)
+{
+    return once(client, lease, call, ETCD__SINK_DONE(done, arg, id), err);
+}
