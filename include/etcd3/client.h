@@ -213,7 +213,8 @@ enum etcd_call_type {
     ETCD_CALL_LEADER = 44,
     ETCD_CALL_RESIGN = 45,
     ETCD_CALL_HEALTH_CHECK = 46,
-    ETCD_CALL_CLIENT_SYNC = 47 /**< no response: NULL */
+    ETCD_CALL_CLIENT_SYNC = 47, /**< no response: NULL */
+    ETCD_CALL_KEEPALIVE_ONCE = 48 /**< etcd_keepalive_response */
 };
 
 /** The end of a call that was started without a callback. */

@@ -28,9 +28,9 @@ typedef struct etcd_keepalive_response {
 
 typedef struct etcd_keepalive_options {
     size_t size;
-    int64_t ttl_s; /**< what is surely left of the lease when this is called, e.g. `ttl_s` of the grant's response, if the grant was just
-                        made: the lease counts as lost if no answer comes within it. 0: not known; then the first answer is awaited
-                        without bound */
+    int64_t ttl_s; /**< what is surely left of the lease when this is called, e.g. `ttl_s` of the grant's response less
+                        the seconds since the grant was sent: the lease counts as lost if no answer comes within it. 0:
+                        not known; then the first answer is awaited without bound */
 } etcd_keepalive_options;
 
 #ifndef __cplusplus
@@ -44,7 +44,8 @@ ETCD_EXPORT void etcd_keepalive_options_init(etcd_keepalive_options *options, si
 /** Called with each answer, which is the callee's to free, and once at the end with `response` NULL and `err` saying why
  *  (the errors of etcd_keepalive_next()). On the driving thread, see client.h; must not block. The handle may be freed
  *  in it. */
-typedef void (*etcd_keepalive_fn)(etcd_keepalive *keepalive, etcd_keepalive_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_keepalive_fn)(etcd_keepalive *keepalive, etcd_keepalive_response *response, const etcd_error *err,
+                                  void *arg);
 
 /** Starts to keep a lease alive and returns at once. Several handles on one lease share its renewals.
  *
@@ -57,15 +58,17 @@ ETCD_EXPORT int etcd_keepalive_open(etcd_client *client, int64_t lease, const et
 ETCD_EXPORT int etcd_keepalive_start(etcd_client *client, int64_t lease, const etcd_keepalive_options *options,
                                      etcd_keepalive_fn fn, void *arg, etcd_keepalive **out, etcd_error *err);
 
-/** Takes the next answer, for programs that want to see each beat; the lease is kept alive without it, and of answers not
- *  taken only the last 16 are kept. Waits at most timeout_ms (negative: without bound; 0: not at all); in manual
- *  mode it drives the client. One thread at a time. The response is the caller's to free.
+/** Takes the next answer, for programs that want to see each beat; the lease is kept alive without it. Of answers not taken
+ *  only the last 16 are kept, and before the first call of this or etcd_keepalive_fd() only the newest. Waits at most
+ *  timeout_ms (negative: without bound; 0: not at all); in manual mode it drives the client. One thread at a time. The
+ *  response is the caller's to free.
  *
  *  ETCD_ERR_TIMED_OUT: none came, the lease is still kept alive. Any other error is the end, and returned again by later
- *  calls: ETCD_ERR_LEASE_EXPIRED (no answer came in time: it may be lost), ETCD_ERR_LEASE_NOT_FOUND (the server does not have it, or
- *  not any more: revoked or expired), ETCD_ERR_PERMISSION_DENIED and what else the server refuses it with, ETCD_ERR_CANCELED,
- *  ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to wait. Since 0.1. */
-ETCD_EXPORT int etcd_keepalive_next(etcd_keepalive *keepalive, int64_t timeout_ms, etcd_keepalive_response **out, etcd_error *err);
+ *  calls: ETCD_ERR_LEASE_EXPIRED (no answer came in time: it may be lost), ETCD_ERR_LEASE_NOT_FOUND (the server does not
+ *  have it, or not any more: revoked or expired), ETCD_ERR_AUTH_FAILED and what else another try would be refused with,
+ *  ETCD_ERR_CANCELED, ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to wait. Since 0.1. */
+ETCD_EXPORT int etcd_keepalive_next(etcd_keepalive *keepalive, int64_t timeout_ms, etcd_keepalive_response **out,
+                                    etcd_error *err);
 
 /** A descriptor for poll() and the like, readable when etcd_keepalive_next() has something without waiting. It is the
  *  handle's: neither read nor close it. In manual mode etcd_client_fd() has to be polled as well. Negative code on
@@ -90,7 +93,8 @@ ETCD_EXPORT void etcd_keepalive_cancel(etcd_keepalive *keepalive);
 ETCD_EXPORT void etcd_keepalive_free(etcd_keepalive *keepalive);
 
 /** Called once with the answer (the callee's to free) or why there is none, never from within the starting call. */
-typedef void (*etcd_keepalive_once_fn)(etcd_client *client, etcd_keepalive_response *response, const etcd_error *err, void *arg);
+typedef void (*etcd_keepalive_once_fn)(etcd_client *client, etcd_keepalive_response *response, const etcd_error *err,
+                                       void *arg);
 
 /** Renews a lease once, over the shared stream. Asked again on a lost connection within the deadline.
  *  ETCD_ERR_LEASE_NOT_FOUND. The response is the caller's to free; `out` may be NULL. Since 0.1. */

@@ -65,6 +65,7 @@ static const etcd__pb_message *const call_types[] = {
     [ETCD_CALL_LEADER] = &etcd__leader_response_type,
     [ETCD_CALL_RESIGN] = &etcd__resign_response_type,
     [ETCD_CALL_HEALTH_CHECK] = &etcd__health_check_response_type,
+    [ETCD_CALL_KEEPALIVE_ONCE] = &etcd__keepalive_response_type,
 };
 
 static const etcd__pb_message *table_of(int type)

@@ -18,7 +18,6 @@
 #include "client/client.h"
 #include "client/mailbox.h"
 #include "service/keepalive_core.h"
-#include "service/sink.h"
 #include "wire/messages.h"
 
 #include <string.h>
@@ -75,7 +74,8 @@ typedef struct hub {
     etcd__task dispatch;
 } hub;
 
-_Static_assert(sizeof(struct etcd_keepalive) + sizeof(etcd__keepalive_lease) <= 248, "a lease costs at most 256 bytes with its bucket");
+_Static_assert(sizeof(struct etcd_keepalive) + sizeof(etcd__keepalive_lease) <= 248,
+               "a lease costs at most 256 bytes with its bucket");
 
 static const char hub_kind;
 
@@ -530,7 +530,8 @@ static int check_arguments(const etcd_client *client, int64_t lease, const etcd_
     if (rc == ETCD_OK && lease == 0)
         rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "lease is 0: no lease has this id");
     if (rc == ETCD_OK && options->ttl_s < 0)
-        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "etcd_keepalive_options.ttl_s is %lld: negative", (long long)options->ttl_s);
+        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "etcd_keepalive_options.ttl_s is %lld: negative",
+                             (long long)options->ttl_s);
     return rc;
 }
 
@@ -622,8 +623,8 @@ int etcd_keepalive_open(etcd_client *client, int64_t lease, const etcd_keepalive
     return start(client, lease, options, NULL, NULL, out, err);
 }
 
-int etcd_keepalive_start(etcd_client *client, int64_t lease, const etcd_keepalive_options *options, etcd_keepalive_fn fn, void *arg,
-                         etcd_keepalive **out, etcd_error *err)
+int etcd_keepalive_start(etcd_client *client, int64_t lease, const etcd_keepalive_options *options, etcd_keepalive_fn fn,
+                         void *arg, etcd_keepalive **out, etcd_error *err)
 {
     if (fn == NULL) {
         if (out != NULL)
@@ -699,7 +700,8 @@ int etcd_keepalive_next(etcd_keepalive *keepalive, int64_t timeout_ms, etcd_keep
     if (rc < 0)
         return rc;
     rc = etcd__mailbox_take(keepalive->form.pulled.mailbox, timeout_ms, &answer, err);
-    while (rc == ETCD_OK && etcd_keepalive_remaining_ms(keepalive) == 0) { /* too old to say that it is held: the process stood still */
+    /* What was taken late, because the process stood still, is no sign of life any more. */
+    while (rc == ETCD_OK && etcd_keepalive_remaining_ms(keepalive) == 0) {
         etcd_response_free(answer);
         rc = etcd__mailbox_take(keepalive->form.pulled.mailbox, left_until(until), &answer, err);
     }
@@ -763,49 +765,4 @@ void etcd_keepalive_free(etcd_keepalive *keepalive)
         etcd__list_remove(&keepalive->form.called.ready);
     etcd__driver_leave(client, seated);
     free_handle(keepalive);
-}
-
-/* --- once ------------------------------------------------------------------------------------- */
-
-ETCD__DELIVER(keepalive_once)
-
-/* A lease that is not there is an answer, too. */
-static int judge_once(void **result, void *response, const void **request, etcd_error *err)
-{
-    etcd_keepalive_response *answer = response;
-
-    *request = NULL;
-    if (answer->ttl_s <= 0) {
-        etcd_response_free(answer);
-        return etcd__error_set(err, ETCD_ERR_LEASE_NOT_FOUND, "%s", etcd_error_text(ETCD_ERR_LEASE_NOT_FOUND));
-    }
-    *result = answer;
-    return ETCD_OK;
-}
-
-static const etcd__unary unary_keepalive_once = {
-    .rpc = ETCD__RPC_LEASE_KEEP_ALIVE,
-    .read_only = true, /* again does no harm */
-    .call_type = ETCD_CALL_KEEPALIVE_ONCE,
-    .deliver = deliver_keepalive_once,
-    .next = judge_once,
-};
-
-static int once(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd__sink sink, etcd_error *err)
-{
-    const etcd__lease_keep_alive_request request = {.id = lease};
-
-    return etcd__sink_call(client, &unary_keepalive_once, &request, call, sink, err);
-}
-
-int etcd_keepalive_once(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd_keepalive_response **out,
-                        etcd_error *err)
-{
-    return once(client, lease, call, etcd__sink_out(out), err);
-}
-
-int etcd_keepalive_once_async(etcd_client *client, int64_t lease, const etcd_call_options *call, etcd_keepalive_once_fn done,
-                              void *arg, etcd_call_id *id, etcd_error *err)
-{
-    return once(client, lease, call, ETCD__SINK_DONE(done, arg, id), err);
 }

@@ -7,11 +7,12 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/list.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define TTL_MAX_S (INT64_MAX / 4 / ETCD__SECOND) /* more than seventy years count as so many */
+#define TTL_MAX_S (INT64_MAX / 4 / ETCD__SECOND) /* what is longer than seventy years is cut */
 #define TOGETHER (50 * ETCD__MS)           /* renewals due within this time leave with one write */
 #define PATIENCE (10 * ETCD__SECOND)       /* with an answer, for a lease of which nothing is known */
 #define PATIENCE_LEAST (250 * ETCD__MS)    /* with a stream that was opened just now */
@@ -98,9 +99,10 @@ static void remove_lease(etcd__keepalive_core *core, etcd__keepalive_lease *leas
     core->events->release(lease);
 }
 
+typedef void lease_fn(etcd__keepalive_core *core, etcd__keepalive_lease *lease, int64_t now);
+
 /* Calls fn for each lease; it may remove that one. */
-static void each_lease(etcd__keepalive_core *core, void (*fn)(etcd__keepalive_core *core, etcd__keepalive_lease *lease, int64_t now),
-                       int64_t now)
+static void each_lease(etcd__keepalive_core *core, lease_fn *fn, int64_t now)
 {
     for (size_t i = 0; i < core->n_buckets; i++) {
         etcd__keepalive_lease *lease = core->buckets[i], *next;
@@ -470,7 +472,8 @@ void etcd__keepalive_core_answer(etcd__keepalive_core *core, const etcd_keepaliv
 
 /* --- what is due ------------------------------------------------------------------------------ */
 
-/* A request without an answer: halfway to the deadline a stream that has said nothing since is given up, at three quarters any. */
+/* A request without an answer: halfway to the deadline a stream that has said nothing since is given up, at three
+ * quarters any. */
 static void doubt(etcd__keepalive_core *core, etcd__keepalive_lease *lease, int64_t now)
 {
     int64_t whole = lease->deadline == ETCD__NEVER ? PATIENCE : lease->deadline - lease->sent;
