@@ -1,4 +1,6 @@
-/* See dial.h. */
+/* See dial.h.
+ *
+ * When an address has connected, the others rest: those that were connecting begin anew if the owner goes on. */
 #include "net/dial.h"
 
 #include "base/alloc.h"
@@ -14,10 +16,11 @@
 
 #define ATTEMPT_DELAY (250 * ETCD__MS) /* RFC 8305, section 5 */
 
-/* One address: not tried yet, connecting (poll != NULL), or failed. */
+/* One address: not tried yet, connecting (poll != NULL), failed, or given to the owner. */
 struct attempt {
     etcd__dial *dial;
     etcd__poll *poll;
+    bool begun;
     etcd__address address;
 };
 
@@ -27,12 +30,13 @@ struct etcd__dial {
     etcd__dial_fn *done;
     void *arg;
     int64_t timeout_ns;
+    int64_t until;             /* the same as a time */
     etcd__resolve *resolve;    /* while the name is looked up */
     struct attempt *attempts;
     size_t n_attempts, n_begun, n_connecting;
     etcd__timer deadline;
     etcd__timer stagger;       /* begins the next attempt though the last is still connecting */
-    etcd__task begin;          /* the first attempt, out of etcd__dial_start() */
+    etcd__task begin;          /* an attempt, out of the caller's stack */
     etcd_error why;            /* reasons so far, joined */
 };
 
@@ -61,14 +65,24 @@ static void fail(etcd__dial *dial)
 static void succeed(struct attempt *attempt)
 {
     etcd__dial *dial = attempt->dial;
-    etcd__dial_fn *done = dial->done;
-    void *arg = dial->arg;
     etcd__poll *poll = attempt->poll;
     etcd__address address = attempt->address;
 
     attempt->poll = NULL;
-    free_dial(dial);
-    done(arg, poll, &address, NULL);
+    etcd__loop_timer_stop(dial->loop, &dial->deadline);
+    etcd__loop_timer_stop(dial->loop, &dial->stagger);
+    for (size_t i = 0; i < dial->n_attempts; i++) {
+        struct attempt *other = &dial->attempts[i];
+
+        if (other->poll == NULL)
+            continue;
+        etcd__poll_close(other->poll, false);
+        other->poll = NULL;
+        other->begun = false;
+        dial->n_begun--;
+    }
+    dial->n_connecting = 0;
+    dial->done(dial->arg, poll, &address, NULL); /* may free it */
 }
 
 /* Adds a reason; the first one's code stays. */
@@ -185,12 +199,23 @@ static bool begin_attempt(struct attempt *attempt)
     return true;
 }
 
+static struct attempt *take_next(etcd__dial *dial)
+{
+    struct attempt *attempt = dial->attempts;
+
+    while (attempt->begun)
+        attempt++;
+    attempt->begun = true;
+    dial->n_begun++;
+    return attempt;
+}
+
 /* Begins the next attempt that does not fail at once. Ends the dial when there is none and nothing is under way. */
 static void begin_next(etcd__dial *dial)
 {
     etcd__loop_timer_stop(dial->loop, &dial->stagger);
     while (dial->n_begun < dial->n_attempts)
-        if (begin_attempt(&dial->attempts[dial->n_begun++]))
+        if (begin_attempt(take_next(dial)))
             break;
     if (dial->n_connecting == 0)
         fail(dial);
@@ -323,9 +348,22 @@ int etcd__dial_start(etcd__loop *loop, const etcd__target *target, int64_t timeo
         free_dial(dial);
         return rc;
     }
-    etcd__loop_timer_start(loop, &dial->deadline, etcd__clock_after(etcd__clock_monotonic(), timeout_ns));
+    dial->until = etcd__clock_after(etcd__clock_monotonic(), timeout_ns);
+    etcd__loop_timer_start(loop, &dial->deadline, dial->until);
     *out = dial;
     return ETCD_OK;
+}
+
+bool etcd__dial_has_more(const etcd__dial *dial)
+{
+    return dial->n_begun < dial->n_attempts;
+}
+
+void etcd__dial_go_on(etcd__dial *dial, const etcd_error *why)
+{
+    add_reason(dial, why);
+    etcd__loop_timer_start(dial->loop, &dial->deadline, dial->until);
+    etcd__loop_defer(dial->loop, &dial->begin);
 }
 
 void etcd__dial_cancel(etcd__dial *dial)

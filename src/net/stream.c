@@ -7,7 +7,8 @@
  * the kernel, and tells which calls were processed. It is read and delivered first; then on_close follows with the reason.
  *
  * TLS sits between the socket and the events: deliver() passes what arrives through it, etcd__stream_write() what is sent. It
- * holds at most one chunk of what was written; while the kernel has not taken all of that, no more is accepted.
+ * holds at most one chunk of what was written; while the kernel has not taken all of that, no more is accepted. When the
+ * handshake fails, the dial goes on with the name's other addresses.
  *
  * An event may close the stream: its memory then lives until the event has returned (`busy`). */
 #include "net/stream.h"
@@ -40,10 +41,11 @@ struct etcd__stream {
     void *arg;
     int64_t deadline;    /* of on_open */
     int64_t timeout_ns;  /* as it was given */
-    etcd__dial *dial;    /* while connecting */
-    etcd__poll *poll;    /* the socket, once connected */
+    etcd__dial *dial;    /* until it is open */
+    etcd__poll *poll;    /* the socket, while connected */
     etcd__tls_session *tls;
     etcd__timer timer;   /* of the TLS handshake */
+    int64_t patience;    /* ns, until that timer */
     etcd__task give_up;  /* after a failed write: deliver what is left, then end */
     int busy;            /* events that are being called, nested */
     bool opened;         /* on_open was called */
@@ -66,9 +68,10 @@ static void free_stream(etcd__stream *stream)
     etcd__free(stream);
 }
 
+/* Nothing is read or written any more: closed, at its end, or between two addresses. */
 static bool dead(const etcd__stream *stream)
 {
-    return stream->closed || stream->ended;
+    return stream->closed || stream->ended || stream->poll == NULL;
 }
 
 /* Before and after a stretch of code that calls events. */
@@ -94,6 +97,23 @@ static void end(etcd__stream *stream, const etcd_error *why)
     stream->events.on_close(stream->arg, why);
 }
 
+/* The connection to this address is of no use: on to the next, or the end with the reasons of all. */
+static void fail_address(etcd__stream *stream, const etcd_error *why)
+{
+    if (stream->dial == NULL) {
+        end(stream, why);
+        return;
+    }
+    etcd__loop_timer_stop(stream->loop, &stream->timer);
+    etcd__list_remove(&stream->give_up.node);
+    etcd__tls_session_free(stream->tls);
+    stream->tls = NULL;
+    etcd__poll_close(stream->poll, false);
+    stream->poll = NULL;
+    stream->blocked = stream->write_failed = false;
+    etcd__dial_go_on(stream->dial, why);
+}
+
 /* What the stream was doing, for messages. */
 static const char *doing(const etcd__stream *stream)
 {
@@ -111,7 +131,7 @@ static void end_reading(etcd__stream *stream, int system_errno)
         (void)etcd__error_set(&why, ETCD_ERR_CONNECTION, "%s %s: the peer closed the connection", doing(stream), stream->peer);
     else
         (void)etcd__socket_fail(&why, doing(stream), stream->peer, system_errno);
-    end(stream, &why);
+    fail_address(stream, &why);
 }
 
 /* --- sending ----------------------------------------------------------------------------------- */
@@ -202,6 +222,8 @@ static void on_room(etcd__stream *stream)
 static void open_up(etcd__stream *stream)
 {
     etcd__loop_timer_stop(stream->loop, &stream->timer);
+    etcd__dial_cancel(stream->dial);
+    stream->dial = NULL;
     stream->opened = true;
     stream->events.on_open(stream->arg);
 }
@@ -210,7 +232,7 @@ static void open_up(etcd__stream *stream)
 static void end_tls(etcd__stream *stream, const etcd_error *why)
 {
     flush_tls(stream);
-    end(stream, why);
+    fail_address(stream, why);
 }
 
 /* A step of the handshake. Returns whether the stream is open. */
@@ -330,9 +352,9 @@ static void on_timer(void *arg)
     etcd_error why;
 
     (void)etcd__error_set(&why, ETCD_ERR_CONNECTION, "TLS handshake with %s: no answer within %lld ms", stream->peer,
-                          (long long)(stream->timeout_ns / ETCD__MS));
+                          (long long)(stream->patience / ETCD__MS));
     enter(stream);
-    end(stream, &why);
+    fail_address(stream, &why);
     leave(stream);
 }
 
@@ -350,6 +372,20 @@ static void bound_acknowledgement(const etcd__stream *stream)
 #endif
 }
 
+/* An address that connects and then says nothing must leave time for the others. */
+static void wait_for_handshake(etcd__stream *stream)
+{
+    int64_t now = etcd__loop_now(stream->loop), left = stream->deadline - now;
+    int64_t until = stream->deadline;
+
+    stream->patience = stream->timeout_ns;
+    if (etcd__dial_has_more(stream->dial) && stream->deadline != ETCD__NEVER && left > 0) {
+        stream->patience = left / 2;
+        until = now + stream->patience;
+    }
+    etcd__loop_timer_start(stream->loop, &stream->timer, until);
+}
+
 static int begin_tls(etcd__stream *stream, etcd_error *err)
 {
     const etcd__target *target = stream->target;
@@ -358,7 +394,7 @@ static int begin_tls(etcd__stream *stream, etcd_error *err)
 
     if (rc != ETCD_OK)
         return rc;
-    etcd__loop_timer_start(stream->loop, &stream->timer, stream->deadline);
+    wait_for_handshake(stream);
     return ETCD_OK;
 }
 
@@ -378,8 +414,9 @@ static void on_dialed(void *arg, etcd__poll *poll, const etcd__address *address,
     etcd__stream *stream = arg;
     etcd_error err;
 
-    stream->dial = NULL;
     enter(stream);
+    if (poll == NULL)
+        stream->dial = NULL;
     if (poll == NULL)
         end(stream, why);
     else if (take_socket(stream, poll, address, &err) != ETCD_OK)
