@@ -26,6 +26,9 @@ enum cli_exit {
 
 typedef enum cli_format { CLI_SIMPLE, CLI_FIELDS, CLI_JSON, CLI_PROTOBUF, CLI_TABLE } cli_format;
 
+/** By cli_format. */
+extern const char *const cli_format_names[];
+
 struct cli {
     const char *program; /* "etcd3ctl", or "etcdctl" when it was called so */
     cli_line line;
@@ -37,6 +40,7 @@ struct cli {
     etcd_call_options call;
     bool is_set_up;
     bool threads;        /* the client gets an I/O thread: for commands that set it before cli_client() */
+    bool in_lines;       /* this is a line of a command's input: stdin has no value for it */
     char *password;      /* as it was asked for */
 };
 
@@ -80,6 +84,9 @@ etcd_client *cli_client_with(cli *c, etcd_client_options *options);
 /** The endpoints as a list of `*n`: those of --endpoints, or what --discovery-srv found. */
 char **cli_endpoints(cli *c, size_t *n);
 void cli_endpoints_free(char **list, size_t n);
+
+/** Ends the program with etcdctl's text and CLI_BAD_ARGS when a file cannot be read. */
+void cli_check_file(const char *path);
 
 /** Options of a call with the deadline of --command-timeout; ..._unbounded: with none. Valid until the next call of either. */
 const etcd_call_options *cli_call(cli *c);

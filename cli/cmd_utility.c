@@ -12,7 +12,7 @@ static int run_version(cli *c)
     int len = (int)strcspn(ETCD3CTL_FOLLOWS, ".");
 
     printf("etcdctl version: %s\n", ETCD3CTL_FOLLOWS);
-    printf("API version: %.*s\n", len + 1 + (int)strcspn(ETCD3CTL_FOLLOWS + len + 1, "."), ETCD3CTL_FOLLOWS);
+    printf("API version: %.*s\n", len + 1 + (int)strcspn(&ETCD3CTL_FOLLOWS[len + 1], "."), ETCD3CTL_FOLLOWS);
     if (strcmp(c->program, "etcdctl") != 0)
         printf("%s version: %s\n", c->program, etcd_version());
     return CLI_OK;

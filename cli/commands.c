@@ -4,6 +4,8 @@
 #include "commands.h"
 
 const cli_command *const cli_commands[] = {
+    &cli_compaction,
+    &cli_del,
     &cli_get,
     &cli_member,
     &cli_member_list,
@@ -48,6 +50,9 @@ const cli_command *const cli_commands[] = {
     &cli_lease_revoke,
     &cli_lease_timetolive,
     &cli_lease_list,
+    &cli_put,
+    &cli_tree,
+    &cli_txn,
     &cli_version,
     &cli_help_command,
     &cli_options,

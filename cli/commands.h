@@ -6,7 +6,7 @@
 
 #include "command.h"
 
-extern const cli_command cli_get, cli_put, cli_del, cli_txn, cli_compaction;
+extern const cli_command cli_get, cli_put, cli_del, cli_txn, cli_compaction, cli_tree;
 extern const cli_command cli_lease, cli_lease_grant, cli_lease_revoke, cli_lease_timetolive, cli_lease_list;
 extern const cli_command cli_alarm, cli_alarm_list, cli_alarm_disarm, cli_defrag, cli_move_leader;
 extern const cli_command cli_downgrade, cli_downgrade_validate, cli_downgrade_enable, cli_downgrade_cancel;

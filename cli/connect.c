@@ -4,6 +4,8 @@
 #include "cli.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +29,8 @@ const cli_flag cli_global_flags[] = {
     {"insecure-transport", "disable transport security for client connections", "true", CLI_BOOL, 0},
     {"insecure-discovery", "accept insecure SRV records describing cluster endpoints", "true", CLI_BOOL, 0},
     {"insecure-skip-tls-verify",
-     "skip server certificate verification (CAUTION: this option should be enabled only for testing purposes)", NULL, CLI_BOOL, 0},
+     "skip server certificate verification (CAUTION: this option should be enabled only for testing purposes)", NULL, CLI_BOOL,
+     0},
     {"cert", "identify secure client using this TLS certificate file", NULL, CLI_STRING, 0},
     {"key", "identify secure client using this TLS key file", NULL, CLI_STRING, 0},
     {"cacert", "verify certificates of TLS-enabled secure servers using this CA bundle", NULL, CLI_STRING, 0},
@@ -136,8 +139,6 @@ static void print_flags(const cli_flag_set *set)
 
 void cli_setup(cli *c)
 {
-    static const char *const names[] = {
-        [CLI_SIMPLE] = "simple", [CLI_FIELDS] = "fields", [CLI_JSON] = "json", [CLI_PROTOBUF] = "protobuf", [CLI_TABLE] = "table"};
     const char *wanted;
 
     if (c->is_set_up)
@@ -148,8 +149,8 @@ void cli_setup(cli *c)
         print_flags(&c->line.globals);
     c->hex = cli_flag_bool(c, "hex");
     wanted = cli_flag_text(c, "write-out");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(wanted, names[i]) == 0) {
+    for (size_t i = 0; i <= CLI_TABLE; i++)
+        if (strcmp(wanted, cli_format_names[i]) == 0) {
             c->format = (cli_format)i;
             c->escape = i == CLI_SIMPLE && isatty(STDOUT_FILENO) == 1;
             return;
@@ -254,6 +255,20 @@ static const char *file_flag(const cli *c, const char *name)
     return value->text[0] ? value->text : NULL;
 }
 
+void cli_check_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        char reason[128];
+
+        snprintf(reason, sizeof reason, "%s", strerror(errno));
+        reason[0] = (char)tolower((unsigned char)reason[0]);
+        cli_fail(CLI_BAD_ARGS, "open %s: %s", path, reason);
+    }
+    close(fd);
+}
+
 /* Whether there is anything to say about TLS. */
 static bool tls_options(const cli *c, etcd_tls_options *tls)
 {
@@ -261,6 +276,12 @@ static bool tls_options(const cli *c, etcd_tls_options *tls)
     tls->cert_file = file_flag(c, "cert");
     tls->key_file = file_flag(c, "key");
     tls->ca_file = file_flag(c, "cacert");
+    if (tls->cert_file && tls->key_file) {
+        cli_check_file(tls->cert_file);
+        cli_check_file(tls->key_file);
+    }
+    if (tls->ca_file)
+        cli_check_file(tls->ca_file);
     tls->insecure_skip_verify = cli_flag_bool(c, "insecure-skip-tls-verify");
     if (*cli_flag_text(c, "discovery-srv") && !cli_flag_bool(c, "insecure-discovery"))
         tls->server_name = cli_flag_text(c, "discovery-srv");

@@ -56,7 +56,9 @@ static size_t print_left(FILE *out, const cli_flag *flag)
 
 static void print_default(FILE *out, const cli_flag *flag)
 {
-    if (!flag->initial || strcmp(flag->initial, "") == 0 || strcmp(flag->initial, "0") == 0 || strcmp(flag->initial, "false") == 0)
+    const char *text = flag->initial ? flag->initial : "";
+
+    if (*text == '\0' || (flag->type != CLI_STRING && (strcmp(text, "0") == 0 || strcmp(text, "false") == 0)))
         return;
     if (flag->type == CLI_STRING)
         fprintf(out, " (default \"%s\")", flag->initial);

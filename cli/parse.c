@@ -15,6 +15,7 @@ static const cli_flag help_flag = {.name = "help", .shorthand = 'h', .type = CLI
 typedef struct commands {
     const cli_command *const *list;
     size_t n;
+    size_t n_globals; /* of the global flags, as many are known here: all or none */
 } commands;
 
 /* -- the tree of commands, as their names tell it -- */
@@ -72,7 +73,7 @@ static const cli_flag *find_in(const cli_flag *flags, size_t n, const char *name
 }
 
 /* Whether a word beginning with '-' has its value in the next one; unknown flags are taken to. */
-static bool takes_next_word(const cli_command *command, const char *word)
+static bool takes_next_word(commands all, const cli_command *command, const char *word)
 {
     bool is_long = word[1] == '-';
     const char *name = is_long ? word + 2 : NULL;
@@ -87,19 +88,19 @@ static bool takes_next_word(const cli_command *command, const char *word)
     if (!flag && command && command->also_flags_of)
         flag = find_in(command->also_flags_of->flags, command->also_flags_of->n_flags, name, shorthand);
     if (!flag)
-        flag = find_in(cli_global_flags, cli_n_global_flags, name, shorthand);
+        flag = find_in(cli_global_flags, all.n_globals, name, shorthand);
     return !flag || flag->type != CLI_BOOL;
 }
 
 /* The index of the first word that is neither a flag nor a flag's value; n when there is none. */
-static size_t first_word(const cli_command *command, char **words, size_t n)
+static size_t first_word(commands all, const cli_command *command, char **words, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const char *word = words[i];
 
         if (strcmp(word, "--") == 0)
             return n;
-        if (word[0] == '-' && word[1] != '\0' && takes_next_word(command, word)) {
+        if (word[0] == '-' && word[1] != '\0' && takes_next_word(all, command, word)) {
             if (n - i <= 2)
                 return n;
             i++;
@@ -116,7 +117,7 @@ static const cli_command *find_command(commands all, char **words, size_t *n)
     const cli_command *command = NULL;
 
     while (cli_is_parent(command)) {
-        size_t i = first_word(command, words, *n);
+        size_t i = first_word(all, command, words, *n);
         const cli_command *child = i < *n ? find_child(all, command, words[i]) : NULL;
 
         if (!child)
@@ -316,10 +317,8 @@ static bool take_words(cli_line *line, char **words, size_t n, cli_error *error)
     return true;
 }
 
-cli_parse_result cli_parse(const char *program, const cli_command *const *list, size_t n_commands, char **argv, size_t n,
-                           cli_line *line, cli_error *error)
+static cli_parse_result parse(const char *program, commands all, char **argv, size_t n, cli_line *line, cli_error *error)
 {
-    const commands all = {list, n_commands};
     char **words = cli_alloc((n + 1) * sizeof *words);
     cli_parse_result result = CLI_PARSED;
     size_t first;
@@ -330,11 +329,11 @@ cli_parse_result cli_parse(const char *program, const cli_command *const *list, 
         memcpy(words, argv, n * sizeof *words);
     line->args = cli_alloc((n + 1) * sizeof *line->args);
     line->command = find_command(all, words, &n);
-    cli_flag_set_init(&line->globals, cli_global_flags, cli_n_global_flags);
+    cli_flag_set_init(&line->globals, cli_global_flags, all.n_globals);
     cli_flag_set_init(&line->locals, line->command ? line->command->flags : NULL, line->command ? line->command->n_flags : 0);
     if (line->command && line->command->also_flags_of)
         cli_flag_set_init(&line->inherited, line->command->also_flags_of->flags, line->command->also_flags_of->n_flags);
-    first = first_word(NULL, words, n);
+    first = first_word(all, NULL, words, n);
     if (!line->command && first < n) {
         unknown_command(program, all, words[first], error);
         result = CLI_BAD_COMMAND;
@@ -343,6 +342,18 @@ cli_parse_result cli_parse(const char *program, const cli_command *const *list, 
     }
     free(words);
     return result;
+}
+
+cli_parse_result cli_parse(const char *program, const cli_command *const *list, size_t n_commands, char **argv, size_t n,
+                           cli_line *line, cli_error *error)
+{
+    return parse(program, (commands){list, n_commands, cli_n_global_flags}, argv, n, line, error);
+}
+
+cli_parse_result cli_parse_inner(const cli_command *const *list, size_t n_commands, char **argv, size_t n, cli_line *line,
+                                 cli_error *error)
+{
+    return parse("", (commands){list, n_commands, 0}, argv, n, line, error);
 }
 
 void cli_line_free(cli_line *line)

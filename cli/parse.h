@@ -32,6 +32,16 @@ cli_parse_result cli_parse(const char *program, const cli_command *const *comman
                            cli_line *line, cli_error *error);
 void cli_line_free(cli_line *line);
 
+/** The same without global flags: for command lines within the input of a command. */
+cli_parse_result cli_parse_inner(const cli_command *const *commands, size_t n_commands, char **argv, size_t n, cli_line *line,
+                                 cli_error *error);
+
+/** Splits such a line into words at white space, as etcdctl does: a word that begins with a quote goes to the next one of its
+ *  kind ("..." with Go's escapes, '...' as it is); a quote without another is skipped. The words are new memory, freed with
+ *  cli_words_free(). False with the text in `error` for a bad escape. */
+bool cli_split(const char *text, char ***words, size_t *n, cli_error *error);
+void cli_words_free(char **words, size_t n);
+
 /** Whether the command has subcommands; NULL is the program itself. */
 bool cli_is_parent(const cli_command *command);
 

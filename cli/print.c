@@ -6,12 +6,15 @@
 #include <etcd3/format.h>
 #include <stdlib.h>
 
+const char *const cli_format_names[] = {[CLI_SIMPLE] = "simple",
+                                        [CLI_FIELDS] = "fields",
+                                        [CLI_JSON] = "json",
+                                        [CLI_PROTOBUF] = "protobuf",
+                                        [CLI_TABLE] = "table"};
+
 void cli_fail_format(const cli *c)
 {
-    static const char *const names[] = {
-        [CLI_SIMPLE] = "simple", [CLI_FIELDS] = "fields", [CLI_JSON] = "json", [CLI_PROTOBUF] = "protobuf", [CLI_TABLE] = "table"};
-
-    cli_fail(CLI_BAD_FEATURE, "%s not supported as output format", names[c->format]);
+    cli_fail(CLI_BAD_FEATURE, "%s not supported as output format", cli_format_names[c->format]);
 }
 
 static void print_protobuf(const cli *c, const cli_printer *printer, const void *response)

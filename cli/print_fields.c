@@ -55,5 +55,5 @@ void cli_fields_kv(FILE *out, const cli *c, const char *prefix, const etcd_kv *k
     fprintf(out, "\"%sVersion\" : %" PRId64 "\n", prefix, kv->version);
     fprintf(out, "\"%sValue\" : ", prefix);
     cli_quote(out, kv->value.data, kv->value.len);
-    fprintf(out, c->hex ? "\n\"%sLease\" : %" PRIx64 "\n" : "\n\"%sLease\" : %" PRId64 "\n", prefix, kv->lease);
+    fprintf(out, c->hex ? "\n\"%sLease\" : %016" PRIx64 "\n" : "\n\"%sLease\" : %" PRId64 "\n", prefix, kv->lease);
 }

@@ -4,8 +4,8 @@
 #include "print.h"
 #include "printable.h"
 
-/* On a terminal: what could drive it (escape sequences, cursor movements, C1 controls) is shown as \x1b. Line feeds and tabs do no
- * harm and belong to many values. */
+/* On a terminal: what could drive it (escape sequences, cursor movements, C1 controls) is shown as \x1b. Line feeds and tabs do
+ * no harm and belong to many values. */
 static void print_escaped(FILE *out, etcd_bytes bytes)
 {
     for (size_t i = 0; i < bytes.len;) {

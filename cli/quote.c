@@ -82,14 +82,21 @@ static char *put_rune(char *to, uint32_t rune)
     return to;
 }
 
+static int digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+}
+
 /* A number of exactly `n` digits; false when there are others. */
 static bool take_digits(const char **at, size_t n, int base, uint32_t *out)
 {
     uint32_t value = 0;
 
     for (size_t i = 0; i < n; i++) {
-        char c = *(*at)++;
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
+        int digit = digit_of(*(*at)++);
 
         if (digit >= base)
             return false;

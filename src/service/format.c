@@ -1,6 +1,6 @@
 /* Responses as JSON and as protocol buffers, driven by the message tables. See <etcd3/format.h>.
  *
- * The JSON is that of Go's encoding/json for the structs that etcd's Go API generates from the .proto files: what etcdctl prints. */
+ * The JSON is that of Go's encoding/json for the structs that etcd's Go API has for its messages: what etcdctl prints. */
 #include <etcd3/format.h>
 
 #include "base/alloc.h"
