@@ -132,7 +132,7 @@ typedef void (*etcd_observer_fn)(etcd_observer *observer, etcd_observer_response
 ETCD_EXPORT int etcd_observer_open(etcd_client *client, const char *name, size_t name_len, const etcd_observer_options *options,
                                    etcd_observer **out, etcd_error *err);
 
-/** As etcd_observer_open(), but reports are given to `fn`; it is not called before this returns. Since 0.1. */
+/** As etcd_observer_open(), but reports are given to `fn`, never from within this call. Since 0.1. */
 ETCD_EXPORT int etcd_observer_start(etcd_client *client, const char *name, size_t name_len, const etcd_observer_options *options,
                                     etcd_observer_fn fn, void *arg, etcd_observer **out, etcd_error *err);
 
