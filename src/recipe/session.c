@@ -208,14 +208,14 @@ typedef struct opening {
     void *arg;
 } opening;
 
-static void opened(opening *opening, int64_t lease, int64_t ttl_s, const etcd_error *failure)
+static void opened(opening *waiting, int64_t lease, int64_t ttl_s, const etcd_error *failure)
 {
-    etcd_session *session = opening->session;
-    etcd_session_fn done = opening->done;
-    void *arg = opening->arg;
+    etcd_session *session = waiting->session;
+    etcd_session_fn done = waiting->done;
+    void *arg = waiting->arg;
     etcd_error err;
 
-    etcd__free(opening);
+    etcd__free(waiting);
     if (failure == NULL && keep(session, lease, ttl_s, &err) < 0)
         failure = &err;
     if (failure != NULL) {
@@ -243,7 +243,7 @@ int etcd_session_new_async(etcd_client *client, const etcd_session_options *opti
                            etcd_call_id *id, etcd_error *err)
 {
     etcd_session_options o;
-    opening *opening;
+    opening *waiting;
     int rc;
 
     if (id != NULL)
@@ -253,23 +253,23 @@ int etcd_session_new_async(etcd_client *client, const etcd_session_options *opti
     rc = etcd__options_load(&o, sizeof o, options, "etcd_session_options", err);
     if (rc < 0)
         return rc;
-    opening = etcd__malloc(sizeof *opening);
-    if (opening == NULL)
+    waiting = etcd__malloc(sizeof *waiting);
+    if (waiting == NULL)
         return etcd__error_no_memory(err);
-    opening->done = done;
-    opening->arg = arg;
-    rc = make(client, &o, &opening->session, err);
+    waiting->done = done;
+    waiting->arg = arg;
+    rc = make(client, &o, &waiting->session, err);
     if (rc < 0) {
-        etcd__free(opening);
+        etcd__free(waiting);
         return rc;
     }
     if (o.lease != 0)
-        rc = etcd_keepalive_once_async(client, o.lease, o.call, on_beat, opening, id, err);
+        rc = etcd_keepalive_once_async(client, o.lease, o.call, on_beat, waiting, id, err);
     else
-        rc = etcd_lease_grant_async(client, ttl_of(&o), ETCD_LEASE_GRANT(.call = o.call), on_grant, opening, id, err);
+        rc = etcd_lease_grant_async(client, ttl_of(&o), ETCD_LEASE_GRANT(.call = o.call), on_grant, waiting, id, err);
     if (rc < 0) {
-        etcd__session_unref(opening->session);
-        etcd__free(opening);
+        etcd__session_unref(waiting->session);
+        etcd__free(waiting);
     }
     return rc;
 }
@@ -417,36 +417,36 @@ typedef struct closing {
 
 static void on_revoke(etcd_client *client, etcd_lease_revoke_response *response, const etcd_error *err, void *arg)
 {
-    closing *closing = arg;
-    etcd_session *session = closing->session;
+    closing *last = arg;
+    etcd_session *session = last->session;
 
     (void)client;
     etcd_response_free(response);
     if (end_close(session, err ? err->code : ETCD_OK))
         err = NULL;
-    if (closing->done != NULL && etcd__callbacks_enter(&session->gate, &session->callbacks)) {
-        closing->done(session, err, closing->arg);
+    if (last->done != NULL && etcd__callbacks_enter(&session->gate, &session->callbacks)) {
+        last->done(session, err, last->arg);
         etcd__callbacks_leave(&session->gate, &session->callbacks);
     }
-    etcd__free(closing);
+    etcd__free(last);
     etcd__session_unref(session);
 }
 
 static int start_revoke(etcd_session *session, const etcd_call_options *call, etcd_session_fn done, void *arg, etcd_call_id *id,
                         etcd_error *err)
 {
-    closing *closing = etcd__malloc(sizeof *closing);
+    closing *last = etcd__malloc(sizeof *last);
     int rc;
 
-    if (closing == NULL)
+    if (last == NULL)
         return etcd__error_no_memory(err);
-    closing->session = session;
-    closing->done = done;
-    closing->arg = arg;
+    last->session = session;
+    last->done = done;
+    last->arg = arg;
     etcd__session_ref(session);
-    rc = etcd_lease_revoke_async(session->gate.client, session->lease, call, on_revoke, closing, id, err);
+    rc = etcd_lease_revoke_async(session->gate.client, session->lease, call, on_revoke, last, id, err);
     if (rc < 0) {
-        etcd__free(closing);
+        etcd__free(last);
         etcd__session_unref(session);
     }
     return rc;

@@ -21,7 +21,7 @@ VIEWS = {"namespace", "ordering", "leasing"}
 # Header of a library below us -> the layers that may include it
 LIBRARIES = [
     (re.compile(r"nghttp2/"), {"http2"}),
-    (re.compile(r"uv\.h"), {"net", "client"}),  # client: threads, mutexes, conditions
+    (re.compile(r"uv\.h"), {"net", "client", "recipe"}),  # client, recipe: threads, mutexes, conditions
     (re.compile(r"ares"), {"net"}),
     (re.compile(r"openssl/"), {"net"}),
 ]
