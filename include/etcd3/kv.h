@@ -159,13 +159,16 @@ ETCD_EXPORT size_t etcd_prefix_range_end(const char *prefix, size_t prefix_len, 
 /** A range read in pages, all as of one revision. */
 typedef struct etcd_range etcd_range;
 
-/** Starts to read a range. `options` as for etcd_get: `limit` is the size of a page (0: 1,000 key-values),
- *  `revision` pins the pages (0: the revision of the first). Sorting, picks and count_only are refused with
- *  ETCD_ERR_ARGUMENT: pages follow the keys' order. The iterator is used by one thread at a time. Since 0.1. */
+/** Starts to read a range. `options` as for etcd_get: `limit` is the size of a page, `revision` pins the pages (0: the
+ *  revision of the first). With limit 0 pages are of a size that suits: 1,000 key-values, and from servers 3.7 on, for large
+ *  ranges, the chunks in which the server streams them, up to some 2 MB; that is the fastest way to read many keys. Sorting,
+ *  picks and count_only are refused with ETCD_ERR_ARGUMENT: pages follow the keys' order. The iterator is used by one thread
+ *  at a time. Since 0.1. */
 ETCD_EXPORT int etcd_range_open(etcd_client *client, const char *key, size_t key_len, const etcd_get_options *options,
                                 etcd_range **out, etcd_error *err);
 
-/** The next page, in the order of the keys; `*out` is NULL at the end. After an error the same page may be asked for
+/** The next page, in the order of the keys; `*out` is NULL at the end. Deadline and cancel of the options are those of each
+ *  page. A stream that breaks is not noticed: what follows is asked for anew. After an error the same page may be asked for
  *  again; ETCD_ERR_COMPACTED means that the pinned revision is gone. Since 0.1. */
 ETCD_EXPORT int etcd_range_next(etcd_range *range, etcd_get_response **out, etcd_error *err);
 

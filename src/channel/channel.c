@@ -100,7 +100,9 @@ static void describe_wait(const etcd__call *call, char *text, size_t size)
 {
     const etcd__peer *peer = telling_peer(call);
 
-    if (call->retry_at != 0 && call->attempts == 0)
+    if (call->retry_at == ETCD__NEVER)
+        (void)snprintf(text, size, "waiting for a stream");
+    else if (call->retry_at != 0 && call->attempts == 0)
         (void)snprintf(text, size, "the delay of the call was not over");
     else if (call->connection != NULL && call->error != NULL && call->error->message[0] != '\0')
         (void)snprintf(text, size, "waiting for the answer of %s to attempt %d; the one before, at %s: %s",
@@ -635,6 +637,20 @@ void etcd__channel_start(etcd__channel *channel, etcd__call *call)
         start_attempt(call, peer);
     else
         queue_attempt(call);
+}
+
+/* By the timer, not at once: this may be while the channel ends all calls. */
+void etcd__channel_release(etcd__call *call)
+{
+    call->retry_at = etcd__loop_now(call->channel->loop);
+    arm_timer(call);
+}
+
+void etcd__channel_answer(etcd__call *call, uint8_t *response, size_t len)
+{
+    call->response = response;
+    call->response_len = len;
+    finish(call, ETCD_OK);
 }
 
 void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code)

@@ -34,6 +34,11 @@ int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, cons
 /** Takes a call; it ends with on_done, perhaps before this returns. */
 void etcd__channel_start(etcd__channel *channel, etcd__call *call);
 
+/** A call that was started with `retry_at` ETCD__NEVER is held back, until its deadline at most. It goes now; or it ends well
+ *  with a response that came in another way, a block as in etcd__call.response: on_done runs before this returns. */
+void etcd__channel_release(etcd__call *call);
+void etcd__channel_answer(etcd__call *call, uint8_t *response, size_t len);
+
 /** Ends a call that was started and is not done: on_done runs before this returns. */
 void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code);
 

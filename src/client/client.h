@@ -36,6 +36,7 @@ typedef struct etcd__user_call {
     int64_t started; /* monotonic ns */
     etcd_call_id id;
     etcd__form form;
+    bool secret; /* of `unary`, which may be gone once the callback has run */
     etcd__any_fn done;
     void *arg;
     /* shared: the client's lock */
@@ -94,6 +95,7 @@ struct etcd_client {
 
     atomic_int refs;               /* the handle, the I/O thread, children */
     atomic_bool closed;
+    atomic_bool no_range_stream;   /* a server did not know KV.RangeStream: large ranges come in pages */
     atomic_int seat_wanted;        /* threads in etcd__driver_acquire(): the driver makes room after its turn */
     _Atomic(struct etcd__watch_hub *) watch_hub; /* see service/watch_hub.h; NULL: no watch was opened yet */
     _Atomic(uintptr_t) dispatcher; /* the thread that runs callbacks right now; 0: none */

@@ -72,6 +72,8 @@ static void on_done(etcd__call *channel_call)
     if (goes_on(call))
         return;
     call->has_ended = true;
+    if (call->unary->done != NULL)
+        call->unary->done(call);
     etcd__metrics_count(&client->io.metrics, channel_call, duration_of(call));
     if (client->call_fn != NULL)
         tell_hook(call, ETCD_CALL_EVENT_END, channel_call->code);
@@ -83,7 +85,10 @@ void etcd__user_call_start(etcd__user_call *call)
 {
     if (call->client->call_fn != NULL)
         tell_hook(call, ETCD_CALL_EVENT_START, ETCD_OK);
-    etcd__channel_start(call->client->io.channel, &call->call);
+    if (call->unary->start != NULL)
+        call->unary->start(call);
+    else
+        etcd__channel_start(call->client->io.channel, &call->call);
 }
 
 void etcd__user_call_free(etcd__user_call *call)
@@ -91,7 +96,7 @@ void etcd__user_call_free(etcd__user_call *call)
     if (call->form == ETCD__FORM_BLOCKING)
         uv_sem_destroy(&call->ended);
     etcd__completion_unreserve(call->completion);
-    if (call->unary->secret)
+    if (call->secret)
         etcd__wipe(call->request, call->call.body_len);
     etcd__free(call->call.error);
     etcd__free(call->call.response);
@@ -166,6 +171,7 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
     etcd__pb_encode(method->request, request, call->request + ETCD__GRPC_PREFIX, size);
     call->client = client;
     call->unary = unary;
+    call->secret = unary->secret;
     call->form = form;
     etcd__list_init(&call->node);
     etcd__list_init(&call->cancel_node);

@@ -10,6 +10,8 @@
 /** Any function pointer; cast back to its type by etcd__unary.deliver. */
 typedef void (*etcd__any_fn)(void);
 
+struct etcd__user_call;
+
 typedef struct etcd__unary {
     etcd__rpc rpc;
     bool read_only;    /* this use changes nothing though the method might; or the method's own */
@@ -27,6 +29,11 @@ typedef struct etcd__unary {
      * first), which is the user's in the end, and stores the next request of the same method in `*request`; NULL: that
      * was the last. `read_only` holds for the first request. The driver only. */
     int (*next)(void **result, void *response, const void **request, etcd_error *err);
+    /* Optional: starts the call in its own way, with etcd__channel_start() in the end; and is told when it is done, whatever
+     * the result. The driver only. */
+    void (*start)(struct etcd__user_call *call);
+    void (*done)(struct etcd__user_call *call);
+    void *context; /* theirs */
 } etcd__unary;
 
 /** Blocking call. `request` is a struct of the method's request type; `out` may be NULL, and is NULL after a
