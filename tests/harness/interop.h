@@ -5,7 +5,8 @@
  *     interop_start(&go, (const char *const[]){"lock", endpoints, "/name", NULL});
  *     interop_line(&go, line, sizeof line) ... interop_finish(&go)
  *
- * Failures of the system fail the test: the main thread only, but for interop_line(). The child ends when the test process does. */
+ * Failures of the system fail the test: the main thread only, but for interop_line(). The child ends when the test process
+ * does. */
 #ifndef ETCD3_TESTS_INTEROP_H
 #define ETCD3_TESTS_INTEROP_H
 

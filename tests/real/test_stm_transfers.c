@@ -1,5 +1,6 @@
 /* Software transactional memory under load: transfers between 100 accounts by 16 threads, and by as many asynchronous chains,
- * while an auditor reads all accounts. What each isolation promises must hold. ETCD3_STM_TRANSFERS is how many transfers each does. */
+ * while an auditor reads all accounts. What each isolation promises must hold. ETCD3_STM_TRANSFERS is how many transfers each
+ * does. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
