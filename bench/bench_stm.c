@@ -3,9 +3,9 @@
  *   bench_stm --endpoint HOST:PORT --mode txn|stm|stm-gets [--threads N] [--seconds S] [--warmup S]
  *
  * txn: both accounts are read in one request, and written in a transaction that compares their revisions and, when it fails,
- * reads them again; at once, as often as it takes. stm: the same through etcd_stm_run(), at its default isolation, both accounts read
- * by one get. stm-gets: read by a get each, which is a round trip more. Prints one line of JSON, "attempts" for each transfer
- * in it. The sum of all accounts is checked at the end. */
+ * reads them again; at once, as often as it takes. stm: the same through etcd_stm_run(), at its default isolation, both
+ * accounts read by one get. stm-gets: read by a get each, which is a round trip more. Prints one line of JSON, "attempts" for
+ * each transfer in it. The sum of all accounts is checked at the end. */
 #include "measure.h"
 
 #include <etcd3/etcd.h>
