@@ -30,7 +30,9 @@ typedef struct etcd_cancel etcd_cancel;
 /** Number of a call that is in flight. Never reused by the same client; 0 is none. */
 typedef uint64_t etcd_call_id;
 
-/** Levels of etcd_client_options.log_fn. */
+/** Levels of etcd_client_options.log_fn. INFO has connections and their ends; DEBUG has their way there (addresses, TLS,
+ *  HTTP/2 settings, pings), each failed attempt of a call with its reason, and when tokens are got. No line has a secret, a key
+ *  or a value. */
 enum etcd_log_level { ETCD_LOG_ERROR = 1, ETCD_LOG_WARN = 2, ETCD_LOG_INFO = 3, ETCD_LOG_DEBUG = 4 };
 
 /** What etcd_client_options.call_fn is told of a call: ETCD_CALL_EVENT_START once, then ETCD_CALL_EVENT_ATTEMPT_FAILED any

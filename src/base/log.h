@@ -12,6 +12,9 @@ typedef struct etcd__log {
     int level; /* lines above this level are dropped */
 } etcd__log;
 
+/** Whether a line of that level goes anywhere: before work that is done only for it. */
+bool etcd__log_wants(const etcd__log *log, int level);
+
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif

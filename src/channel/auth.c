@@ -65,6 +65,12 @@ static int set_token(etcd__auth *auth, const char *token, size_t len, etcd_error
 
 static void settle(etcd__auth *auth, int rc, const etcd_error *err)
 {
+    const etcd__log *log = etcd__channel_log(auth->channel);
+
+    if (rc == ETCD_OK)
+        etcd__log_write(log, ETCD__LOG_DEBUG, "%s", auth->token ? "got a token" : "the cluster wants no token");
+    else if (rc != ETCD_ERR_CLOSED)
+        etcd__log_write(log, ETCD__LOG_WARN, "no token: %s", err->message);
     auth->getting = false;
     auth->settled = rc == ETCD_OK;
     auth->on_settled(auth->arg, rc == ETCD_OK ? NULL : err);
@@ -196,8 +202,10 @@ bool etcd__auth_refused(etcd__auth *auth, uint64_t number)
 {
     if (auth->fixed)
         return false;
-    if (number == auth->number && auth->settled)
+    if (number == auth->number && auth->settled) {
         auth->settled = false;
+        etcd__log_write(etcd__channel_log(auth->channel), ETCD__LOG_DEBUG, "the token was refused: another is needed");
+    }
     return true;
 }
 

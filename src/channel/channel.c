@@ -12,6 +12,7 @@
 #include "channel/leader.h"
 #include "channel/outcome.h"
 #include "channel/sync.h"
+#include "channel/wait.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -71,57 +72,11 @@ static void set_endpoint(etcd_error *err, const char *text)
     (void)snprintf(err->endpoint, sizeof err->endpoint, "%s", text);
 }
 
-/* The peer whose state explains best why a call has to wait: the one it names, or the first with an error, or the
- * first. */
-static const etcd__peer *telling_peer(const etcd__call *call)
-{
-    const etcd__peers *peers = &call->channel->peers;
-
-    if (call->peer != NULL)
-        return call->peer;
-    for (size_t i = 0; i < peers->n; i++)
-        if (peers->items[i]->connection == NULL && peers->items[i]->last_error.code != ETCD_OK)
-            return peers->items[i];
-    for (size_t i = 0; i < peers->n; i++)
-        if (peers->items[i]->last_error.code != ETCD_OK)
-            return peers->items[i];
-    return peers->n > 0 ? peers->items[0] : NULL;
-}
-
 static bool needs_token(const etcd__call *call)
 {
     const etcd__channel *channel = call->channel;
 
     return channel->auth != NULL && !call->without_token && !etcd__auth_settled(channel->auth);
-}
-
-/* What the transport was doing for this call, for people: the contract, section 6.8. */
-static void describe_wait(const etcd__call *call, char *text, size_t size)
-{
-    const etcd__peer *peer = telling_peer(call);
-
-    if (call->retry_at == ETCD__NEVER)
-        (void)snprintf(text, size, "waiting for a stream");
-    else if (call->retry_at != 0 && call->attempts == 0)
-        (void)snprintf(text, size, "the delay of the call was not over");
-    else if (call->connection != NULL && call->error != NULL && call->error->message[0] != '\0')
-        (void)snprintf(text, size, "waiting for the answer of %s to attempt %d; the one before, at %s: %s",
-                       call->connection->endpoint->text, (int)call->attempts, call->error->endpoint, call->error->message);
-    else if (call->connection != NULL)
-        (void)snprintf(text, size, "waiting for the answer of %s", call->connection->endpoint->text);
-    else if (call->error != NULL && call->error->message[0] != '\0')
-        (void)snprintf(text, size, "after %d attempts, the last at %s: %s", (int)call->attempts, call->error->endpoint,
-                       call->error->message);
-    else if (peer == NULL)
-        (void)snprintf(text, size, "no endpoints");
-    else if (peer->connection != NULL && peer->connection->state == ETCD__CONNECTION_READY && needs_token(call))
-        (void)snprintf(text, size, "still authenticating at %s", peer->endpoint.text);
-    else if (peer->connection != NULL && peer->connection->state == ETCD__CONNECTION_READY)
-        (void)snprintf(text, size, "%s allows no more concurrent streams", peer->endpoint.text);
-    else if (peer->last_error.code != ETCD_OK)
-        (void)snprintf(text, size, "last connection error: %s: %s", peer->endpoint.text, peer->last_error.message);
-    else
-        (void)snprintf(text, size, "still connecting to %s", peer->endpoint.text);
 }
 
 /* Whether the server may have seen the attempt under way. Bytes still queued in the session are dropped with the
@@ -145,7 +100,7 @@ static void end_locally(etcd__call *call, int code)
     uint32_t flags = code == ETCD_ERR_DEADLINE_EXCEEDED ? ETCD_ERROR_RETRYABLE : 0;
     etcd_error *err;
 
-    describe_wait(call, wait, sizeof wait);
+    etcd__describe_wait(call, &call->channel->peers, needs_token(call), wait, sizeof wait);
     if (!call->read_only && may_have_arrived(call))
         flags |= ETCD_ERROR_MAYBE_APPLIED;
     call->flags = flags;
@@ -279,8 +234,12 @@ static void add_reason(etcd_error *err, const etcd_error *why)
         (void)snprintf(err->message + used, sizeof err->message - used, ": %s", why->message);
 }
 
-static void tell_attempt(etcd__call *call, int code)
+/* An attempt has failed, and another follows. `err` may be NULL. */
+static void tell_attempt(etcd__call *call, int code, const etcd_error *err)
 {
+    etcd__log_write(etcd__channel_log(call->channel), ETCD__LOG_DEBUG, "%s: attempt %d of %s failed, another follows: %s",
+                    call->served_by->endpoint.text, (int)call->attempts, call->method->path,
+                    err != NULL && err->code == code ? err->message : etcd_error_text(code));
     if (call->on_attempt != NULL)
         call->on_attempt(call, code);
 }
@@ -320,12 +279,12 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
         call->again = verdict == ETCD__VERDICT_OTHER_PEER || etcd__outcome_stream_again(status) || renews_token(call, code);
         finish(call, code);
     } else if (renews_token(call, code)) {
-        tell_attempt(call, code);
+        tell_attempt(call, code, err);
         call->connection = NULL;
         call->served_by = NULL;
         queue_attempt(call);
     } else if (may_go_on(call, verdict)) {
-        tell_attempt(call, code);
+        tell_attempt(call, code, err);
         attempt_again(call);
     } else {
         finish(call, code);
@@ -472,7 +431,7 @@ static void take_back(etcd__call *call)
 {
     etcd__connection *connection = call->connection;
 
-    tell_attempt(call, ETCD_ERR_UNAVAILABLE);
+    tell_attempt(call, ETCD_ERR_UNAVAILABLE, NULL);
     etcd__grpc_call_cancel(&call->grpc);
     etcd__connection_touch(connection);
     call->connection = NULL;
@@ -694,6 +653,11 @@ int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, e
     if (rc == ETCD_OK && channel->leader != NULL)
         etcd__leader_refresh(channel->leader);
     return rc;
+}
+
+const etcd__log *etcd__channel_log(const etcd__channel *channel)
+{
+    return &channel->config.peer.log;
 }
 
 const etcd__peers *etcd__channel_peers(const etcd__channel *channel)

@@ -57,6 +57,9 @@ bool etcd__channel_renew_token(etcd__call *call, int code);
 /** Replaces the endpoints; see etcd__peers_set(). */
 int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err);
 
+/** For what belongs to the channel. */
+const etcd__log *etcd__channel_log(const etcd__channel *channel);
+
 /** To look at, by the driver. */
 const etcd__peers *etcd__channel_peers(const etcd__channel *channel);
 

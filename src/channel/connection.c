@@ -120,6 +120,8 @@ static void on_h2_ready(void *arg)
 
     etcd__loop_timer_stop(c->loop, &c->timer);
     c->state = ETCD__CONNECTION_READY;
+    etcd__log_write(c->log, ETCD__LOG_DEBUG, "%s: HTTP/2 settings received: room for %zu calls at a time", c->endpoint->text,
+                    etcd__h2_stream_slots(c->h2));
     c->events->on_ready(c->arg, c);
 }
 
@@ -138,12 +140,12 @@ static void on_h2_goaway(void *arg, uint32_t error_code, int32_t last_stream_id,
 
     static const char calm[] = "too_many_pings";
 
-    (void)last_stream_id;
     if (debug_len == sizeof calm - 1 && memcmp(debug, calm, debug_len) == 0)
         c->too_many_pings = true;
     (void)snprintf(c->goaway, sizeof c->goaway, "GOAWAY %s%s%.*s", etcd__h2_error_name(error_code), shown ? ": " : "", shown,
                    shown ? debug : "");
-    etcd__log_write(c->log, ETCD__LOG_INFO, "%s: the peer sent %s", c->endpoint->text, c->goaway);
+    etcd__log_write(c->log, ETCD__LOG_INFO, "%s: the peer sent %s (last stream %d, %zu open)", c->endpoint->text, c->goaway,
+                    (int)last_stream_id, etcd__h2_streams_open(c->h2));
     if (c->state != ETCD__CONNECTION_READY)
         return;
     c->state = ETCD__CONNECTION_DRAINING;
@@ -153,7 +155,10 @@ static void on_h2_goaway(void *arg, uint32_t error_code, int32_t last_stream_id,
 
 static void on_h2_ping_ack(void *arg)
 {
-    (void)arg;
+    etcd__connection *c = arg;
+
+    etcd__log_write(c->log, ETCD__LOG_DEBUG, "%s: ping answered after %lld ms", c->endpoint->text,
+                    (long long)((etcd__loop_now(c->loop) - c->ping_sent) / ETCD__MS));
 }
 
 static const etcd__h2_events h2_events = {on_h2_ready, on_h2_slots, on_h2_goaway, on_h2_ping_ack};
@@ -241,6 +246,8 @@ static void send_ping(etcd__connection *c)
     if (etcd__h2_ping(c->h2) < 0)
         return;
     c->ping_sent = etcd__loop_now(c->loop);
+    etcd__log_write(c->log, ETCD__LOG_DEBUG, "%s: silent for %lld ms: ping", c->endpoint->text,
+                    (long long)((c->ping_sent - c->last_read) / ETCD__MS));
     c->ping_waits = true;
     etcd__loop_timer_start(c->loop, &c->ping_timer, etcd__clock_after(c->ping_sent, suspect_after(c)));
     etcd__loop_defer(c->loop, &c->flush);

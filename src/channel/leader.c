@@ -46,10 +46,15 @@ static etcd__peer *ready_item(etcd__leader *leader, bool unknown_only)
 /* Points the list at the peer that leads, as far as that is known. */
 static void publish(etcd__leader *leader)
 {
+    const etcd__peer *before = leader->peers->leader;
+
     leader->peers->leader = NULL;
     for (size_t i = 0; i < leader->peers->n; i++)
         if (leader->leader_id != 0 && leader->peers->items[i]->member_id == leader->leader_id)
             leader->peers->leader = leader->peers->items[i];
+    if (leader->peers->leader != before)
+        etcd__log_write(etcd__channel_log(leader->channel), ETCD__LOG_DEBUG, "the leader is %s",
+                        leader->peers->leader ? leader->peers->leader->endpoint.text : "at none of the endpoints");
 }
 
 static void learn(etcd__leader *leader, const etcd_status_response *status)

@@ -40,10 +40,13 @@ static void connect_again(etcd__peer *peer, bool was_good)
     if (peer->retired)
         return;
     peer->failures = was_good ? 0 : peer->failures + 1;
-    if (was_good)
+    if (was_good) {
+        etcd__log_write(&peer->config->log, ETCD__LOG_INFO, "%s: %s; connecting again", peer->endpoint.text,
+                        peer->last_error.message);
         etcd__peer_connect(peer);
-    else
+    } else {
         connect_later(peer);
+    }
     peer->events->on_state(peer->arg, peer);
 }
 

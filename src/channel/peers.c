@@ -107,6 +107,8 @@ static int decide_tls(etcd__peers *peers, etcd__endpoint *endpoint, etcd_error *
         rc = etcd__tls_new(NULL, &peers->tls, err);
     endpoint->target.tls = endpoint->tls ? peers->tls : NULL;
     endpoint->target.server_name = endpoint->target.kind == ETCD__TARGET_TCP ? endpoint->target.host : endpoint->authority;
+    endpoint->target.log = &peers->config->log;
+    endpoint->target.label = endpoint->text;
     endpoint->target.unacknowledged = peers->config->unacknowledged;
     return rc;
 }

@@ -1,4 +1,4 @@
-/* See sync.h. One MemberList at a time; a failure is logged by nobody and forgotten: the next one comes. */
+/* See sync.h. One MemberList at a time; a failure is logged and forgotten: the next one comes. */
 #include "channel/sync.h"
 
 #include "base/alloc.h"
@@ -60,33 +60,48 @@ int etcd__sync_endpoints(const etcd_member_list_response *members, char **out, e
     return ETCD_OK;
 }
 
-static void apply(etcd__sync *sync, const etcd_member_list_response *members)
+static void log_failure(const etcd__sync *sync, const etcd_error *err)
+{
+    etcd__log_write(etcd__channel_log(sync->channel), ETCD__LOG_WARN, "the list of endpoints stays as it is: %s",
+                    err != NULL ? err->message : etcd_error_text(ETCD_ERR_NO_MEMORY));
+}
+
+static int apply(etcd__sync *sync, const etcd_member_list_response *members, etcd_error *err)
 {
     char *endpoints;
+    int rc = etcd__sync_endpoints(members, &endpoints, err);
 
-    if (etcd__sync_endpoints(members, &endpoints, NULL) < 0)
-        return;
-    (void)etcd__channel_set_endpoints(sync->channel, endpoints, NULL);
+    if (rc == ETCD_OK)
+        rc = etcd__channel_set_endpoints(sync->channel, endpoints, err);
     etcd__free(endpoints);
+    return rc;
 }
 
 static void on_answer(etcd__call *call)
 {
     etcd__sync *sync = ETCD__CONTAINER_OF(call, etcd__sync, call);
-    void *members;
+    void *members = NULL;
+    etcd_error err;
+    int rc;
 
     sync->asking = false;
-    etcd__free(call->error);
     if (sync->stopped) {
+        etcd__free(call->error);
         etcd__free(call->response);
         return;
     }
     etcd__loop_timer_start(sync->loop, &sync->timer, etcd__clock_after(etcd__clock_monotonic(), sync->interval));
-    if (call->code == ETCD_OK &&
-        etcd__response_decode(call->method->response, call->response, call->response_len, &members, NULL) == ETCD_OK) {
-        apply(sync, members);
-        etcd_response_free(members);
+    if (call->code != ETCD_OK) {
+        log_failure(sync, call->error);
+        etcd__free(call->error);
+        return;
     }
+    rc = etcd__response_decode(call->method->response, call->response, call->response_len, &members, &err);
+    if (rc == ETCD_OK)
+        rc = apply(sync, members, &err);
+    if (rc < 0)
+        log_failure(sync, &err);
+    etcd_response_free(members);
 }
 
 static void on_timer(void *arg)

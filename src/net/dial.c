@@ -85,6 +85,17 @@ static void succeed(struct attempt *attempt)
     dial->done(dial->arg, poll, &address, NULL); /* may free it */
 }
 
+static void log_address(const etcd__dial *dial, const etcd__address *address)
+{
+    char text[ETCD__ADDRESS_TEXT];
+
+    if (!etcd__log_wants(dial->target->log, ETCD__LOG_DEBUG))
+        return;
+    etcd__address_text(address, text);
+    etcd__log_write(dial->target->log, ETCD__LOG_DEBUG, "%s: connecting to %s (%zu of %zu)", dial->target->label, text,
+                    dial->n_begun, dial->n_attempts);
+}
+
 /* Adds a reason; the first one's code stays. */
 static void add_reason(etcd__dial *dial, const etcd_error *reason)
 {
@@ -94,6 +105,8 @@ static void add_reason(etcd__dial *dial, const etcd_error *reason)
         dial->why = *reason;
     else
         (void)snprintf(dial->why.message + len, sizeof dial->why.message - len, "; %s", reason->message);
+    if (etcd__dial_has_more(dial))
+        etcd__log_write(dial->target->log, ETCD__LOG_DEBUG, "%s: %s", dial->target->label, reason->message);
 }
 
 static void add_errno(etcd__dial *dial, const etcd__address *address, int system_errno)
@@ -180,7 +193,10 @@ static bool begin_attempt(struct attempt *attempt)
 {
     etcd__dial *dial = attempt->dial;
     etcd_error reason;
-    int fd = start_connect(&attempt->address);
+    int fd;
+
+    log_address(dial, &attempt->address);
+    fd = start_connect(&attempt->address);
 
     if (fd < 0) {
         add_errno(dial, &attempt->address, -fd);
@@ -301,6 +317,8 @@ static void on_resolved(void *arg, etcd__address *addresses, size_t n, const etc
         fail(dial);
         return;
     }
+    etcd__log_write(dial->target->log, ETCD__LOG_DEBUG, "%s: %s has %zu address%s", dial->target->label, dial->target->host, n,
+                    n == 1 ? "" : "es");
     interleave(addresses, n);
     if (take_addresses(dial, addresses, n, &err) != ETCD_OK) {
         etcd__free(addresses);

@@ -219,8 +219,22 @@ static void on_room(etcd__stream *stream)
 
 /* --- receiving --------------------------------------------------------------------------------- */
 
+static void log_opening(const etcd__stream *stream)
+{
+    const etcd__target *target = stream->target;
+    char tls[128];
+
+    if (!etcd__log_wants(target->log, ETCD__LOG_DEBUG))
+        return;
+    if (stream->tls != NULL)
+        etcd__tls_session_describe(stream->tls, tls, sizeof tls);
+    etcd__log_write(target->log, ETCD__LOG_DEBUG, "%s: %s answers%s%s", target->label, stream->peer, stream->tls ? ": " : "",
+                    stream->tls ? tls : "");
+}
+
 static void open_up(etcd__stream *stream)
 {
+    log_opening(stream);
     etcd__loop_timer_stop(stream->loop, &stream->timer);
     etcd__dial_cancel(stream->dial);
     stream->dial = NULL;

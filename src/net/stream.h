@@ -4,6 +4,7 @@
 #ifndef ETCD__NET_STREAM_H
 #define ETCD__NET_STREAM_H
 
+#include "base/log.h"
 #include "net/loop.h"
 
 #include <stddef.h>
@@ -21,6 +22,8 @@ typedef struct etcd__target {
     const char *path; /* unix: path of the socket */
     struct etcd__tls *tls;       /* NULL: plaintext */
     const char *server_name;     /* TLS: for SNI and the verification, unless the TLS options override it */
+    const etcd__log *log;        /* NULL: none */
+    const char *label;           /* what log lines begin with; NULL without a log */
     int64_t unacknowledged;      /* ns that sent bytes may wait for the peer's acknowledgement before the connection ends,
                                     where the system can (TCP_USER_TIMEOUT); 0: the system's default */
 } etcd__target;

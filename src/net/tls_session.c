@@ -333,6 +333,12 @@ bool etcd__tls_session_resumed(const etcd__tls_session *session)
     return SSL_session_reused(session->ssl) == 1;
 }
 
+void etcd__tls_session_describe(const etcd__tls_session *session, char *text, size_t size)
+{
+    (void)snprintf(text, size, "%s, %s, %s", SSL_get_version(session->ssl), SSL_get_cipher_name(session->ssl),
+                   etcd__tls_session_resumed(session) ? "session resumed" : "new session");
+}
+
 ssize_t etcd__tls_session_read(etcd__tls_session *session, uint8_t *data, size_t size, etcd_error *err)
 {
     int n, problem;

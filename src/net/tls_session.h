@@ -35,6 +35,9 @@ bool etcd__tls_session_established(const etcd__tls_session *session);
 /** Whether it continued an earlier session. */
 bool etcd__tls_session_resumed(const etcd__tls_session *session);
 
+/** An established one in words: version, cipher, whether it continued an earlier one. */
+void etcd__tls_session_describe(const etcd__tls_session *session, char *text, size_t size);
+
 /** Plaintext: how many bytes, 0 when what was fed is used up, a negative code when the connection is over. */
 ssize_t etcd__tls_session_read(etcd__tls_session *session, uint8_t *data, size_t size, etcd_error *err);
 

@@ -216,6 +216,49 @@ static void all_reasons_are_told(void **state)
     destroy(&s);
 }
 
+static void remember(int level, const char *message, void *arg)
+{
+    char *text = arg;
+    size_t len = strlen(text);
+
+    assert_int_equal(level, ETCD__LOG_DEBUG);
+    (void)snprintf(text + len, 2048 - len, "%s\n", message);
+}
+
+static void follows(const char **text, const char *part)
+{
+    const char *found = strstr(*text, part);
+
+    if (found == NULL)
+        fail_msg("\"%s\" does not follow in:\n%s", part, *text);
+    *text = found + strlen(part);
+}
+
+static void the_log_tells_of_each_address(void **state)
+{
+    char text[2048] = "";
+    const char *at = text;
+    const etcd__log log = {remember, text, ETCD__LOG_DEBUG};
+    struct scene s;
+
+    (void)state;
+    make(&s, WRONG_NAME, WRONG_NAME);
+    s.u.target.log = &log;
+    s.u.target.label = "label";
+    etcd_test_user_open(&s.u, 60000);
+    run(&s);
+    etcd_test_user_close(&s.u);
+    follows(&at, "label: two.test has 2 addresses\nlabel: connecting to 127.0.0.");
+    follows(&at, "label: TLS handshake with 127.0.0.");
+    follows(&at, "is for other.test, not for two.test\nlabel: connecting to 127.0.0.");
+    s.addresses[0].server.cert = s.addresses[1].server.cert = &s.good;
+    etcd_test_user_open(&s.u, 60000);
+    run(&s);
+    follows(&at, " answers: TLSv1.3, TLS_");
+    follows(&at, ", new session\n");
+    destroy(&s);
+}
+
 static void nothing_answers_in_time(void **state)
 {
     struct scene s;
@@ -321,6 +364,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(address_with_another_certificate),
         cmocka_unit_test(address_that_says_nothing),
         cmocka_unit_test(all_reasons_are_told),
+        cmocka_unit_test(the_log_tells_of_each_address),
         cmocka_unit_test(nothing_answers_in_time),
         cmocka_unit_test(close_between_the_addresses),
         cmocka_unit_test(no_descriptor_is_left),
