@@ -40,14 +40,14 @@ typedef struct etcd_snapshot_part {
     etcd_bytes data;    /**< may be empty */
     int64_t offset;     /**< of `data` in the whole */
     int64_t total;      /**< length of the whole, as the server says; -1: it did not */
-    etcd_bytes version; /**< of the server's storage, "3.6.0"; empty before 3.6 */
+    etcd_bytes version; /**< of the server's storage, "3.6.0"; empty before 3.6, and while a new member does not know it yet */
 } etcd_snapshot_part;
 
 /** What was handed on. */
 typedef struct etcd_snapshot_response {
     int64_t n_bytes;    /**< with the 32 of the checksum */
     etcd_bytes sha256;  /**< of the database; 32 bytes, verified */
-    etcd_bytes version; /**< of the server's storage, "3.6.0"; empty before 3.6 */
+    etcd_bytes version; /**< as of the parts */
 } etcd_snapshot_response;
 
 #ifndef __cplusplus

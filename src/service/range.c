@@ -84,7 +84,7 @@ static int advance(etcd_range *range, etcd_get_response *page, etcd_error *err)
     if (range->request.revision == 0)
         range->request.revision = page->header.revision;
     range->left = page->count - (int64_t)page->n_kvs;
-    range->place.wanted = range->may_stream && range->header.revision != 0 && range->left > DEFAULT_PAGE;
+    range->place.wanted = range->may_stream && range->header.revision != 0 && range->left > 2 * DEFAULT_PAGE;
     return ETCD_OK;
 }
 

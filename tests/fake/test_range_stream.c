@@ -306,7 +306,7 @@ static void what_a_stream_does_not_serve_comes_in_pages(void **state)
         assert_int_equal(s.streams, 0);
         assert_int_equal(pages, i == 0 ? 10 : 5);
     }
-    for (int n = 0; n <= 2000; n += 500) { /* not worth one */
+    for (int n = 0; n <= 3000; n += 500) { /* not worth one */
         store s = {.n = n, .fault = SILENT, .chunks = -1};
 
         if (n == 0)
