@@ -5,6 +5,7 @@
 
 const cli_command *const cli_commands[] = {
     &cli_compaction,
+    &cli_completion,
     &cli_del,
     &cli_get,
     &cli_member,

@@ -182,7 +182,7 @@ static void print_how(FILE *out, const char *program, const cli_command *command
         fprintf(out, "  %s%s%s [command]\n", program, command ? " " : "", path);
     else
         fprintf(out, "  %s %.*s%s%s\n", program, parent_len, path, command->usage,
-                command->usage[0] && !strstr(command->usage, "[bash|") ? " [flags]" : "");
+                command->plain_usage ? "" : " [flags]");
 }
 
 void cli_usage(FILE *out, const char *program, const cli_command *command)

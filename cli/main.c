@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
+#include "complete.h"
 #include "help.h"
 
 #include <stdlib.h>
@@ -44,6 +45,10 @@ int main(int argc, char **argv)
     int status = CLI_ERROR;
     size_t n = argc > 1 ? (size_t)argc - 1 : 0;
 
+    if (n > 0 && strcmp(argv[1], "__complete") == 0) {
+        cli_complete(argv + 2, n - 1);
+        return CLI_OK;
+    }
     switch (cli_parse(c.program, cli_commands, cli_n_commands, argv + 1, n, &c.line, &error)) {
     case CLI_PARSED:
         status = run(&c);
