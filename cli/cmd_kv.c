@@ -47,8 +47,8 @@ static void read_sorting(const cli *c, etcd_get_options *options)
     static const char *const orders[] = {"", "ASCEND", "DESCEND"};
     static const int32_t order_values[] = {ETCD_SORT_NONE, ETCD_SORT_ASCEND, ETCD_SORT_DESCEND};
     static const char *const targets[] = {"", "KEY", "VERSION", "CREATE", "MODIFY", "VALUE"};
-    static const int32_t target_values[] = {ETCD_SORT_KEY, ETCD_SORT_KEY, ETCD_SORT_VERSION, ETCD_SORT_CREATE, ETCD_SORT_MOD,
-                                            ETCD_SORT_VALUE};
+    static const int32_t target_values[] = {ETCD_SORT_KEY,    ETCD_SORT_KEY, ETCD_SORT_VERSION,
+                                            ETCD_SORT_CREATE, ETCD_SORT_MOD, ETCD_SORT_VALUE};
     const char *order = cli_flag_text(c, "order"), *target = cli_flag_text(c, "sort-by");
     size_t i = word_among(order, orders, 3), j = word_among(target, targets, 6);
 
@@ -254,8 +254,10 @@ static void warn_about_range(const char *key, const char *end)
     cli_quote(stderr, key, strlen(key));
     fputs(" and ", stderr);
     cli_quote(stderr, end, strlen(end));
-    fprintf(stderr, " will be deleted. Please interrupt the command within next %d seconds to cancel. "
-                    "You can provide `--range` flag to avoid the delay.\n", DELETE_PAUSE_S);
+    fprintf(stderr,
+            " will be deleted. Please interrupt the command within next %d seconds to cancel. "
+            "You can provide `--range` flag to avoid the delay.\n",
+            DELETE_PAUSE_S);
     sleep(DELETE_PAUSE_S);
 }
 
@@ -321,8 +323,8 @@ static int run_compaction(cli *c)
     if (!cli_parse_int(cli_arg(c, 0), 10, &revision, &error))
         cli_fail(CLI_ERROR, "%s", error.text);
     client = cli_client(c);
-    if (etcd_compact(client, revision,
-                     ETCD_COMPACT(.physical = physical, .call = physical ? cli_call_unbounded(c) : cli_call(c)), NULL, &err) < 0)
+    if (etcd_compact(client, revision, ETCD_COMPACT(.physical = physical, .call = physical ? cli_call_unbounded(c) : cli_call(c)),
+                     NULL, &err) < 0)
         cli_fail_call(CLI_ERROR, &err);
     printf("compacted revision %" PRId64 "\n", revision);
     return CLI_OK;

@@ -19,11 +19,11 @@ static const cli_flag tree_flags[] = {
 };
 
 typedef struct node {
-    etcd_bytes name;     /* of this part */
-    const etcd_kv *kv;   /* the key that ends here, or NULL */
+    etcd_bytes name;   /* of this part */
+    const etcd_kv *kv; /* the key that ends here, or NULL */
     struct node **children;
     size_t n_children;
-    size_t n_keys;       /* here and below */
+    size_t n_keys; /* here and below */
 } node;
 
 typedef struct tree {
@@ -46,8 +46,7 @@ static node *child_of(node *parent, etcd_bytes name)
     if (last && last->name.len == name.len && memcmp(last->name.data, name.data, name.len) == 0)
         return last;
     if ((parent->n_children & (parent->n_children - 1)) == 0)
-        parent->children =
-            cli_realloc(parent->children, (parent->n_children ? parent->n_children * 2 : 1) * sizeof(node *));
+        parent->children = cli_realloc(parent->children, (parent->n_children ? parent->n_children * 2 : 1) * sizeof(node *));
     last = cli_alloc(sizeof *last);
     last->name = name;
     parent->children[parent->n_children++] = last;
@@ -132,10 +131,10 @@ static void read_keys(cli *c, tree *t, const char *prefix)
     etcd_get_response *page = NULL;
     etcd_error err;
 
-    if (etcd_range_open(client, prefix, strlen(prefix),
-                        ETCD_GET(.prefix = true, .keys_only = !t->values, .revision = cli_flag_int(c, "rev"),
-                                 .call = cli_call(c)),
-                        &range, &err) < 0)
+    if (etcd_range_open(
+            client, prefix, strlen(prefix),
+            ETCD_GET(.prefix = true, .keys_only = !t->values, .revision = cli_flag_int(c, "rev"), .call = cli_call(c)), &range,
+            &err) < 0)
         cli_fail_call(CLI_ERROR, &err);
     for (;;) {
         if (etcd_range_next(range, &page, &err) < 0)

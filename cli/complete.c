@@ -42,7 +42,7 @@ static const cli_flag *waiting_flag(const cli_line *line, const char *word)
     const cli_flag_set *sets[] = {&line->locals, &line->inherited, &line->globals};
 
     for (size_t i = 0; i < sizeof sets / sizeof *sets && word[0] == '-' && word[1] != '\0'; i++) {
-        const cli_flag_value *value = word[1] == '-' ? cli_flag_find(sets[i], word + 2, strlen(word + 2))
+        const cli_flag_value *value = word[1] == '-'    ? cli_flag_find(sets[i], word + 2, strlen(word + 2))
                                       : word[2] == '\0' ? cli_flag_find_short(sets[i], word[1])
                                                         : NULL;
 

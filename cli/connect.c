@@ -23,8 +23,8 @@ const cli_flag cli_global_flags[] = {
     {"command-timeout", "timeout for short running command (excluding dial timeout)", "5s", CLI_DURATION, 0},
     {"keepalive-time", "keepalive time for client connections", "2s", CLI_DURATION, 0},
     {"keepalive-timeout", "keepalive timeout for client connections", "6s", CLI_DURATION, 0},
-    {"max-request-bytes",
-     "client-side request send limit in bytes (if 0, it defaults to 2.0 MiB (2 * 1024 * 1024).)", NULL, CLI_INT, 0},
+    {"max-request-bytes", "client-side request send limit in bytes (if 0, it defaults to 2.0 MiB (2 * 1024 * 1024).)", NULL,
+     CLI_INT, 0},
     {"max-recv-bytes", "client-side response receive limit in bytes (if 0, it defaults to \"math.MaxInt32\")", NULL, CLI_INT, 0},
     {"insecure-transport", "disable transport security for client connections", "true", CLI_BOOL, 0},
     {"insecure-discovery", "accept insecure SRV records describing cluster endpoints", "true", CLI_BOOL, 0},
@@ -34,8 +34,8 @@ const cli_flag cli_global_flags[] = {
     {"cert", "identify secure client using this TLS certificate file", NULL, CLI_STRING, 0},
     {"key", "identify secure client using this TLS key file", NULL, CLI_STRING, 0},
     {"cacert", "verify certificates of TLS-enabled secure servers using this CA bundle", NULL, CLI_STRING, 0},
-    {"auth-jwt-token",
-     "JWT token used for authentication (if this option is used, --user and --password should not be set)", NULL, CLI_STRING, 0},
+    {"auth-jwt-token", "JWT token used for authentication (if this option is used, --user and --password should not be set)",
+     NULL, CLI_STRING, 0},
     {"user", "username[:password] for authentication (prompt if password is not supplied)", NULL, CLI_STRING, 0},
     {"password", "password for authentication (if this option is used, --user option shouldn't include password)", NULL,
      CLI_STRING, 0},
@@ -87,8 +87,7 @@ static void check_variable(const cli *c, const char *entry, const bool *from_lin
         if (entry[strlen(name) + 1] != '\0')
             return;
     }
-    if (strcmp(command, "watch") == 0 &&
-        (is_variable(entry, PREFIX "WATCH_KEY") || is_variable(entry, PREFIX "WATCH_RANGE_END")))
+    if (strcmp(command, "watch") == 0 && (is_variable(entry, PREFIX "WATCH_KEY") || is_variable(entry, PREFIX "WATCH_RANGE_END")))
         return;
     cli_log("warn", "unrecognized environment variable", "environment-variable", entry);
 }

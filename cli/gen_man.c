@@ -1,5 +1,5 @@
-/* Writes the man pages of etcd3ctl, section 1, from the tables of commands and flags: etcd3ctl(1), and etcd3ctl-<command>(1) for each
- * command. Run by the build; not installed.
+/* Writes the man pages of etcd3ctl, section 1, from the tables of commands and flags: etcd3ctl(1), and etcd3ctl-<command>(1) for
+ * each command. Run by the build; not installed.
  *
  *     gen_man DIRECTORY DATE
  *
@@ -66,8 +66,8 @@ static void prose(FILE *out, const char *text)
 
 static void flag_items(FILE *out, const cli_flag *flags, size_t n)
 {
-    static const char *const kinds[] = {[CLI_INT] = "number",  [CLI_UINT] = "number",    [CLI_STRING] = "text",
-                                        [CLI_STRINGS] = "list", [CLI_DURATION] = "duration"};
+    static const char *const kinds[] = {
+        [CLI_INT] = "number", [CLI_UINT] = "number", [CLI_STRING] = "text", [CLI_STRINGS] = "list", [CLI_DURATION] = "duration"};
 
     fputs(".Bl -tag -width Ds\n", out);
     for (size_t i = 0; i < n; i++) {
@@ -200,12 +200,13 @@ static void write_program(void)
 {
     FILE *out = open_page(PROGRAM, "A command line client for etcd 3");
 
-    fputs(".Nm\n.Ar command\n.Op Ar options\n.Op Ar arguments\n.Sh DESCRIPTION\n"
-          "Reads, writes and watches the keys of an etcd cluster, and looks after the cluster itself.\n"
-          "Called by the name\n.Nm etcdctl\nit is a drop-in for that program: commands, flags, output and exit codes are the same.\n"
-          ".Pp\nA command may be cut short as long as it is unique.\n"
-          "Flags may stand anywhere; the last of several wins;\n.Fl Fl\nends them.\n.Sh COMMANDS\n",
-          out);
+    fputs(
+        ".Nm\n.Ar command\n.Op Ar options\n.Op Ar arguments\n.Sh DESCRIPTION\n"
+        "Reads, writes and watches the keys of an etcd cluster, and looks after the cluster itself.\n"
+        "Called by the name\n.Nm etcdctl\nit is a drop-in for that program: commands, flags, output and exit codes are the same.\n"
+        ".Pp\nA command may be cut short as long as it is unique.\n"
+        "Flags may stand anywhere; the last of several wins;\n.Fl Fl\nends them.\n.Sh COMMANDS\n",
+        out);
     list_commands(out, NULL);
     fputs(".Sh OPTIONS\nThese are for all commands.\n"
           "Durations are written as \\(lq1.5s\\(rq, \\(lq100ms\\(rq, \\(lq1h\\(rq.\n",

@@ -22,7 +22,7 @@ static const char *const group_titles[] = {
 
 static const char *type_name(const cli_flag *flag)
 {
-    static const char *const names[] = {[CLI_BOOL] = "",          [CLI_INT] = "int",         [CLI_UINT] = "uint",
+    static const char *const names[] = {[CLI_BOOL] = "",         [CLI_INT] = "int",         [CLI_UINT] = "uint",
                                         [CLI_STRING] = "string", [CLI_STRINGS] = "strings", [CLI_DURATION] = "duration"};
 
     return names[flag->type];
@@ -181,8 +181,7 @@ static void print_how(FILE *out, const char *program, const cli_command *command
     if (cli_is_parent(command))
         fprintf(out, "  %s%s%s [command]\n", program, command ? " " : "", path);
     else
-        fprintf(out, "  %s %.*s%s%s\n", program, parent_len, path, command->usage,
-                command->plain_usage ? "" : " [flags]");
+        fprintf(out, "  %s %.*s%s%s\n", program, parent_len, path, command->usage, command->plain_usage ? "" : " [flags]");
 }
 
 void cli_usage(FILE *out, const char *program, const cli_command *command)

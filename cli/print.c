@@ -6,11 +6,8 @@
 #include <etcd3/format.h>
 #include <stdlib.h>
 
-const char *const cli_format_names[] = {[CLI_SIMPLE] = "simple",
-                                        [CLI_FIELDS] = "fields",
-                                        [CLI_JSON] = "json",
-                                        [CLI_PROTOBUF] = "protobuf",
-                                        [CLI_TABLE] = "table"};
+const char *const cli_format_names[] =
+    {[CLI_SIMPLE] = "simple", [CLI_FIELDS] = "fields", [CLI_JSON] = "json", [CLI_PROTOBUF] = "protobuf", [CLI_TABLE] = "table"};
 
 void cli_fail_format(const cli *c)
 {

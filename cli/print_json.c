@@ -19,8 +19,8 @@ void cli_json_message(FILE *out, int type, const void *message)
 
 static void json_rune(FILE *out, uint32_t rune, const char *data, size_t len)
 {
-    static const char *const short_forms[] = {['"'] = "\\\"", ['\\'] = "\\\\", ['\b'] = "\\b", ['\f'] = "\\f",
-                                              ['\n'] = "\\n", ['\r'] = "\\r",  ['\t'] = "\\t"};
+    static const char *const short_forms[] = {
+        ['"'] = "\\\"", ['\\'] = "\\\\", ['\b'] = "\\b", ['\f'] = "\\f", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t"};
 
     if (rune < sizeof short_forms / sizeof *short_forms && short_forms[rune])
         fputs(short_forms[rune], out);

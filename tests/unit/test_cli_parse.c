@@ -79,9 +79,9 @@ static void commands_are_found(void **state)
     check_command("", NULL, 0);
     check_command("get|a", "get", 1);
     check_command("lease|grant|10", "lease grant", 1);
-    check_command("compact|5", "compaction", 1);       /* as long as it is unique */
+    check_command("compact|5", "compaction", 1); /* as long as it is unique */
     check_command("lease|gr|10", "lease grant", 1);
-    check_command("lease|nosuch", "lease", 1);          /* its help is shown */
+    check_command("lease|nosuch", "lease", 1); /* its help is shown */
     check_command("get|get", "get", 1);
     check_command("put|get|put", "put", 2);
     check_command("--|get", NULL, 1);
@@ -93,7 +93,7 @@ static void flags_may_come_before_the_command(void **state)
     check_command("-w|json|get|a", "get", 1);
     check_command("--endpoints|x|get|a", "get", 1);
     check_command("--endpoints=x|--hex|get|a", "get", 1);
-    check_command("--consistency|s|get|a", "get", 1);   /* not known yet, so it takes the next word */
+    check_command("--consistency|s|get|a", "get", 1); /* not known yet, so it takes the next word */
     check_command("get|a|--prefix|b", "get", 2);
     check_command("--prefix=true|get|a", "get", 1);
     check_error("--prefix|get|foo", CLI_BAD_COMMAND, "unknown command \"foo\" for \"etcdctl\"");
@@ -200,8 +200,9 @@ static void wrong_flags(void **state)
                 "invalid argument \"x\" for \"-i, --interactive\" flag: strconv.ParseBool: parsing \"x\": invalid syntax");
     check_error("get|--command-timeout=5", CLI_BAD_FLAG,
                 "invalid argument \"5\" for \"--command-timeout\" flag: time: missing unit in duration \"5\"");
-    check_error("get|--endpoints=a\"b", CLI_BAD_FLAG,
-                "invalid argument \"a\\\"b\" for \"--endpoints\" flag: parse error on line 1, column 2: bare \" in non-quoted-field");
+    check_error(
+        "get|--endpoints=a\"b", CLI_BAD_FLAG,
+        "invalid argument \"a\\\"b\" for \"--endpoints\" flag: parse error on line 1, column 2: bare \" in non-quoted-field");
 }
 
 static void lines_of_input_have_no_global_flags(void **state)

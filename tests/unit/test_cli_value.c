@@ -138,9 +138,19 @@ static void durations_are_written(void **state)
         int64_t ns;
         const char *text;
     } cases[] = {
-        {0, "0s"}, {1, "1ns"}, {1100, "1.1\xc2\xb5s"}, {2200000, "2.2ms"}, {20000000, "20ms"}, {3300000000, "3.3s"},
-        {60000000000, "1m0s"}, {245001000000, "4m5.001s"}, {3600000000000, "1h0m0s"}, {18367001000000, "5h6m7.001s"},
-        {480000000001, "8m0.000000001s"}, {-1500000000, "-1.5s"}, {INT64_MIN, "-2562047h47m16.854775808s"},
+        {0, "0s"},
+        {1, "1ns"},
+        {1100, "1.1\xc2\xb5s"},
+        {2200000, "2.2ms"},
+        {20000000, "20ms"},
+        {3300000000, "3.3s"},
+        {60000000000, "1m0s"},
+        {245001000000, "4m5.001s"},
+        {3600000000000, "1h0m0s"},
+        {18367001000000, "5h6m7.001s"},
+        {480000000001, "8m0.000000001s"},
+        {-1500000000, "-1.5s"},
+        {INT64_MIN, "-2562047h47m16.854775808s"},
     };
     char text[64];
 
@@ -212,7 +222,7 @@ static void bytes_are_quoted(void **state)
     check_quoted("\x00\x01\x1f\x7f", 4, "\"\\x00\\x01\\x1f\\x7f\"");
     check_quoted("\xc3\xa9", 2, "\"\xc3\xa9\"");
     check_quoted("\xff\xc3", 2, "\"\\xff\\xc3\"");
-    check_quoted("\xc2\xa0", 2, "\"\\u00a0\"");         /* a space that is none of ASCII's */
+    check_quoted("\xc2\xa0", 2, "\"\\u00a0\""); /* a space that is none of ASCII's */
     check_quoted("\xe2\x80\xa8", 3, "\"\\u2028\"");
     check_quoted("\xf0\x9f\x98\x80", 4, "\"\xf0\x9f\x98\x80\"");
     check_quoted("\xf3\xa0\x80\x81", 4, "\"\\U000e0001\"");
@@ -224,11 +234,15 @@ static void quoted_strings_are_read(void **state)
     static const struct {
         const char *text, *value, *rest;
     } good[] = {
-        {"\"a\" b", "a", " b"},   {"`a\\n\"`)", "a\\n\"", ")"}, {"\"\\x41\\101\\u00e9\"", "AA\xc3\xa9", ""},
-        {"\"\\U0001F600\"", "\xf0\x9f\x98\x80", ""}, {"\"it's\"", "it's", ""},
+        {"\"a\" b", "a", " b"},
+        {"`a\\n\"`)", "a\\n\"", ")"},
+        {"\"\\x41\\101\\u00e9\"", "AA\xc3\xa9", ""},
+        {"\"\\U0001F600\"", "\xf0\x9f\x98\x80", ""},
+        {"\"it's\"", "it's", ""},
     };
-    static const char *const bad[] = {"",       "a",        "\"a",      "\"\\q\"",         "\"\\'\"",   "\"\\x4\"", "\"\\u12\"",
-                                      "\"\\400\"", "\"\\ud800\"", "\"\\U00110000\"", "\"a\nb\"", "`a",       "'a'",    "\"\\"};
+    static const char *const bad[] = {"",         "a",         "\"a",       "\"\\q\"",     "\"\\'\"",
+                                      "\"\\x4\"", "\"\\u12\"", "\"\\400\"", "\"\\ud800\"", "\"\\U00110000\"",
+                                      "\"a\nb\"", "`a",        "'a'",       "\"\\"};
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -255,7 +269,8 @@ static void quoted_strings_are_read(void **state)
 static void printable_characters(void **state)
 {
     static const uint32_t yes[] = {'a', '~', ' ', 0xa1, 0xe9, 0x20ac, 0x4e2d, 0x1f600, 0xfffd};
-    static const uint32_t no[] = {0, 0x1f, 0x7f, 0x80, 0x9f, 0xa0, 0xad, 0x2028, 0x3000, 0xe000, 0xfeff, 0xffff, 0xe0001, 0x10ffff};
+    static const uint32_t no[] = {0,      0x1f,   0x7f,   0x80,   0x9f,   0xa0,    0xad,
+                                  0x2028, 0x3000, 0xe000, 0xfeff, 0xffff, 0xe0001, 0x10ffff};
 
     (void)state;
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)

@@ -5,7 +5,10 @@
 #include <etcd3/etcd.h>
 #include <string.h>
 
-#define BYTES(text) {(text), sizeof(text) - 1}
+#define BYTES(text) \
+    { \
+        (text), sizeof(text) - 1 \
+    }
 
 static void check_json(int type, const void *message, const char *expected)
 {
@@ -23,17 +26,20 @@ static const etcd_kv kvs[] = {
     {.key = BYTES("\xff\x00\xfe"), .value = BYTES("")},
 };
 
-static const etcd_get_response get = {
-    .header = {.cluster_id = UINT64_MAX, .member_id = 1, .revision = 3, .raft_term = 2}, .kvs = kvs, .n_kvs = 2, .count = 9,
-    .more = true};
+static const etcd_get_response get = {.header = {.cluster_id = UINT64_MAX, .member_id = 1, .revision = 3, .raft_term = 2},
+                                      .kvs = kvs,
+                                      .n_kvs = 2,
+                                      .count = 9,
+                                      .more = true};
 
 static void fields_in_order_zeros_left_out(void **state)
 {
     (void)state;
-    check_json(ETCD_CALL_GET, &get,
-               "{\"header\":{\"cluster_id\":18446744073709551615,\"member_id\":1,\"revision\":3,\"raft_term\":2},"
-               "\"kvs\":[{\"key\":\"YWJj\",\"create_revision\":2,\"mod_revision\":3,\"version\":1,\"value\":\"MTIz\",\"lease\":7},"
-               "{\"key\":\"/wD+\"}],\"more\":true,\"count\":9}");
+    check_json(
+        ETCD_CALL_GET, &get,
+        "{\"header\":{\"cluster_id\":18446744073709551615,\"member_id\":1,\"revision\":3,\"raft_term\":2},"
+        "\"kvs\":[{\"key\":\"YWJj\",\"create_revision\":2,\"mod_revision\":3,\"version\":1,\"value\":\"MTIz\",\"lease\":7},"
+        "{\"key\":\"/wD+\"}],\"more\":true,\"count\":9}");
 }
 
 static void a_message_without_anything_is_empty(void **state)
@@ -50,7 +56,10 @@ static void base64_of_every_remainder(void **state)
 {
     static const struct {
         const char *value, *json;
-    } cases[] = {{"a", "{\"key\":\"YQ==\"}"}, {"ab", "{\"key\":\"YWI=\"}"}, {"abc", "{\"key\":\"YWJj\"}"}, {"abcd", "{\"key\":\"YWJjZA==\"}"},
+    } cases[] = {{"a", "{\"key\":\"YQ==\"}"},
+                 {"ab", "{\"key\":\"YWI=\"}"},
+                 {"abc", "{\"key\":\"YWJj\"}"},
+                 {"abcd", "{\"key\":\"YWJjZA==\"}"},
                  {"\xfb\xef\xff", "{\"key\":\"++//\"}"}};
 
     (void)state;
@@ -92,7 +101,12 @@ static void strings_are_escaped_as_go_does(void **state)
 static void names_are_those_of_the_protocol(void **state)
 {
     static const etcd_bytes urls[] = {BYTES("http://a:2380"), BYTES("http://b:2380")};
-    etcd_member member = {.id = 1, .name = BYTES("m"), .peer_urls = urls, .n_peer_urls = 2, .client_urls = urls, .n_client_urls = 1,
+    etcd_member member = {.id = 1,
+                          .name = BYTES("m"),
+                          .peer_urls = urls,
+                          .n_peer_urls = 2,
+                          .client_urls = urls,
+                          .n_client_urls = 1,
                           .is_learner = true};
     etcd_permission permission = {.type = ETCD_PERMISSION_READWRITE, .key = BYTES("k"), .range_end = BYTES("")};
     etcd_role_get_response role = {.perm = &permission, .n_perm = 1};
@@ -123,8 +137,8 @@ static void parts_of_a_transaction_are_one_level_deeper(void **state)
     static const etcd_op_response inner_op = {.type = ETCD_OP_DELETE, .del = &del};
     static const etcd_op_response *const inner_list[] = {&inner_op};
     static const etcd_txn_response inner = {.responses = inner_list, .n_responses = 1};
-    static const etcd_op_response ops[] = {{.type = ETCD_OP_GET, .get = &range}, {.type = ETCD_OP_PUT, .put = &put},
-                                           {.type = ETCD_OP_TXN, .txn = &inner}};
+    static const etcd_op_response ops[] = {
+        {.type = ETCD_OP_GET, .get = &range}, {.type = ETCD_OP_PUT, .put = &put}, {.type = ETCD_OP_TXN, .txn = &inner}};
     static const etcd_op_response *const list[] = {&ops[0], &ops[1], &ops[2]};
     etcd_txn_response txn = {.header = {.revision = 5}, .succeeded = true, .responses = list, .n_responses = 3};
 
