@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "lease_print.h"
 #include "loop.h"
+#include "protobuf.h"
 
 #include <inttypes.h>
 

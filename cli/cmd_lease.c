@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "endpoints.h"
 #include "lease_print.h"
+#include "protobuf.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -42,26 +43,6 @@ cli_lease_name cli_lease_text(int64_t id)
     else
         snprintf(name.text, sizeof name.text, "%016" PRIx64, (uint64_t)id);
     return name;
-}
-
-static void put_varint(FILE *out, int tag, uint64_t value)
-{
-    if (value == 0)
-        return;
-    fputc(tag, out);
-    for (; value >= 0x80; value >>= 7)
-        fputc((int)(value & 0x7f) | 0x80, out);
-    fputc((int)value, out);
-}
-
-void cli_protobuf_header(FILE *out, const cli *c, const void *response, const void *arg)
-{
-    const etcd_response_header *header = response;
-    (void)c, (void)arg;
-    put_varint(out, 0x08, header->cluster_id);
-    put_varint(out, 0x10, header->member_id);
-    put_varint(out, 0x18, (uint64_t)header->revision);
-    put_varint(out, 0x20, header->raft_term);
 }
 
 int64_t cli_lease_argument(const cli *c)

@@ -23,7 +23,4 @@ void cli_fields_lease(FILE *out, const cli *c, int64_t id);
 /** '{' and the fields of a header, each followed by a comma. */
 void cli_json_flat_header(FILE *out, const etcd_response_header *header);
 
-/** A printer of the format protobuf: the header of the response alone. */
-void cli_protobuf_header(FILE *out, const cli *c, const void *response, const void *arg);
-
 #endif

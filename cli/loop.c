@@ -30,10 +30,8 @@ static void on_signal(int number)
     errno = saved;
 }
 
-void cli_catch_signals(void)
+static void open_pipe(void)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGCHLD};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     if (signal_pipe[0] >= 0)
         return;
     if (pipe(signal_pipe) < 0)
@@ -42,9 +40,20 @@ void cli_catch_signals(void)
         fcntl(signal_pipe[i], F_SETFD, FD_CLOEXEC);
         fcntl(signal_pipe[i], F_SETFL, O_NONBLOCK);
     }
+}
+
+static void catch(int number)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaction(numbers[i], &action, NULL);
+    sigaction(number, &action, NULL);
+}
+
+void cli_catch_signals(void)
+{
+    open_pipe();
+    catch(SIGINT);
+    catch(SIGTERM);
 }
 
 static int take_signal(void)
@@ -134,10 +143,27 @@ static bool on_path(const char *name)
     return false;
 }
 
-bool cli_spawn(char *const *argv, pid_t *pid, cli_error *error)
+static int spawn(char *const *argv, bool with_stdin, pid_t *pid)
 {
     posix_spawnattr_t attributes;
+    posix_spawn_file_actions_t actions;
     sigset_t defaults;
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_init(&actions);
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    int rc = with_stdin ? 0 : posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (rc == 0)
+        rc = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return rc;
+}
+
+bool cli_spawn(char *const *argv, bool with_stdin, pid_t *pid, cli_error *error)
+{
     char text[256];
     if (!strchr(argv[0], '/') && !on_path(argv[0])) {
         char *quoted = cli_quoted(argv[0], strlen(argv[0]));
@@ -145,14 +171,10 @@ bool cli_spawn(char *const *argv, pid_t *pid, cli_error *error)
         free(quoted);
         return false;
     }
-    posix_spawnattr_init(&attributes);
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    open_pipe();
+    catch(SIGCHLD);
     fflush(stdout);
-    int rc = posix_spawnp(pid, argv[0], NULL, &attributes, argv, environ);
-    posix_spawnattr_destroy(&attributes);
+    int rc = spawn(argv, with_stdin, pid);
     if (rc == 0)
         return true;
     system_text(text, sizeof text, rc);

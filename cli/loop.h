@@ -12,7 +12,7 @@
 #include <poll.h>
 #include <sys/types.h>
 
-/** From now on SIGINT, SIGTERM and SIGCHLD do not act but are told by cli_wait(). */
+/** From now on SIGINT and SIGTERM do not act but are told by cli_wait(). */
 void cli_catch_signals(void);
 
 /** Waits until something has happened, or timeout_ms have passed (negative: without bound), and drives the client, which may be NULL.
@@ -33,8 +33,8 @@ void cli_pending_end(cli_pending *pending, const etcd_error *err);
  *  see `pending->done`. */
 int cli_pending_wait(cli_pending *pending, etcd_client *client, int64_t timeout_ms);
 
-/** Starts a command, found as a shell does. False with Go's text for it. */
-bool cli_spawn(char *const *argv, pid_t *pid, cli_error *error);
+/** Starts a command, found as a shell does, with our stdin or none. Its end wakes cli_wait(). False with Go's text for it. */
+bool cli_spawn(char *const *argv, bool with_stdin, pid_t *pid, cli_error *error);
 
 /** Whether the command has ended. Its exit code, 255 for a signal's, goes to `code`, and its end in Go's words to `text`, "" for a success. */
 bool cli_ended(pid_t pid, int *code, cli_error *text);
