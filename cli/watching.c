@@ -205,7 +205,8 @@ static void run_command(cli *c, char *const *command, const etcd_watch_response 
 static void print_end(cli *c, const etcd_error *err)
 {
     const etcd_watch_response empty = {.type = ETCD_WATCH_EVENTS};
-    fprintf(stderr, "watch was canceled (%s)\n", cli_error_text(err));
+    /* Of an error of the server's the general text: the library's own says more */
+    fprintf(stderr, "watch was canceled (%s)\n", err->code <= -201 ? etcd_error_text(err->code) : cli_error_text(err));
     if (c->format == CLI_JSON) {
         watch_json(stdout, c, &empty, err);
         fflush(stdout);
