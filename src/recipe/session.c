@@ -95,11 +95,13 @@ static void on_keepalive(etcd_keepalive *keepalive, etcd_keepalive_response *res
         etcd_response_free(response);
         return;
     }
-    etcd__session_ref(session); /* the program may free it */
     if (end(session, err) && session->lost_fn != NULL && etcd__callbacks_enter(&session->gate, &session->callbacks)) {
         session->lost_fn(session, err, session->lost_arg);
         etcd__callbacks_leave(&session->gate, &session->callbacks);
     }
+    uv_mutex_lock(&session->gate.lock);
+    session->kept = false;
+    uv_mutex_unlock(&session->gate.lock);
     etcd__session_unref(session);
 }
 
@@ -144,12 +146,20 @@ static int keep(etcd_session *session, int64_t lease, int64_t ttl_s, etcd_error 
 {
     const int64_t most = INT64_MAX / (2 * ETCD__SECOND);
     int64_t left_s;
+    int rc;
 
     session->lease = lease;
     session->ttl_s = ttl_s < most ? ttl_s : most;
     left_s = first_left(session) / ETCD__SECOND; /* it is asked for again at once: this counts only until the answer */
-    return etcd_keepalive_start(session->gate.client, lease, ETCD_KEEPALIVE(.ttl_s = left_s > 1 ? left_s : 1), on_keepalive,
-                                session, &session->keepalive, err);
+    session->refs++; /* until the last call of on_keepalive() */
+    session->kept = true;
+    rc = etcd_keepalive_start(session->gate.client, lease, ETCD_KEEPALIVE(.ttl_s = left_s > 1 ? left_s : 1), on_keepalive,
+                              session, &session->keepalive, err);
+    if (rc < 0) {
+        session->refs--;
+        session->kept = false;
+    }
+    return rc;
 }
 
 static int64_t ttl_of(const etcd_session_options *o)
@@ -482,6 +492,7 @@ void etcd_session_free(etcd_session *session)
     if (session == NULL)
         return;
     if (etcd__gate_check(&session->gate, NULL) < 0) {
+        session->refs -= session->kept; /* which no driver will give back here */
         etcd__session_unref(session);
         return;
     }

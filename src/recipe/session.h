@@ -20,7 +20,8 @@ struct etcd_session {
     atomic_bool ended;         /* by loss, or by the program */
     atomic_bool renewed;       /* the keepalive knows better than `sent` */
     /* under the lock */
-    unsigned refs;             /* the handle, lines, calls under way */
+    unsigned refs;             /* the handle, its keepalive, lines, calls under way */
+    bool kept;                 /* the keepalive has one: its end is to come */
     etcd_error reason;
     bool revoked;
     bool orphaned;

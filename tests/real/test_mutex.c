@@ -679,7 +679,9 @@ static int lock_once(void *arg)
 
     (void)arg;
     snprintf(name, sizeof name, "memory/%d", number++); /* a session that could not be closed still has its own */
-    rc = etcd_client_new(ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true), &client, NULL);
+    rc = etcd_client_new(ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true, .backoff_base_ms = 1,
+                                     .backoff_max_ms = 1),
+                         &client, NULL);
     if (rc == ETCD_OK)
         rc = etcd_session_new(client, ETCD_SESSION(.ttl_s = 5, .call = PATIENT), &session, NULL);
     if (rc == ETCD_OK)
