@@ -7,8 +7,7 @@
  * since the fault: when the first of those that began after it succeeded, and when the last of those under way did. One line
  * of JSON for each fault, with the median and the worst of the rounds, and whether the worst meets the target: follower
  * killed, the last <= 20 (the death of the process takes some of them); leader killed, the first <= election + 100; hangs and
- * black holes, the last <= 1000 (silence) + 1000 (ping) + 50. That is on a connection without a ping in the last ten seconds; a
- * server's policy allows no more, so the second fault within that time is noticed up to ten seconds later. */
+ * black holes, the last <= 1000 (silence) + 1000 (ping) + 50. */
 #include "harness/etcd_server.h"
 #include "harness/fault_proxy.h"
 #include "measure.h"

@@ -70,7 +70,8 @@ typedef struct etcd_client_options {
                                        1,000 */
     int64_t backoff_max_ms;       /**< bound of that wait; default 120,000 */
     int64_t ping_interval_ms;     /**< a peer that has a call under way and says nothing for 1 s is pinged, but not
-                                       more often than this; default and least 10,000; negative: never */
+                                       more often than this, or than a tenth of this when it has answered a call since the
+                                       last ping; default and least 10,000; negative: never */
     int64_t ping_timeout_ms;      /**< silence after a ping that ends the connection; default 5,000. After 1 s reads
                                        are sent to another endpoint already */
     int64_t retry_wait_ms;        /**< wait between attempts of a call that may be repeated; default 25 (+-10 %) */

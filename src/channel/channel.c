@@ -217,7 +217,7 @@ static void on_message(etcd__grpc_call *grpc, uint8_t *data, size_t len)
     etcd__call *call = ETCD__CONTAINER_OF(grpc, etcd__call, grpc);
 
     if (call->streaming) {
-        call->connection->answered = true;
+        etcd__connection_answered(call->connection);
         call->on_message(call, data, len);
         return;
     }
@@ -253,7 +253,7 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
     int code;
 
     if (status->origin == ETCD__GRPC_FROM_SERVER)
-        call->connection->answered = true;
+        etcd__connection_answered(call->connection);
     if (!etcd__list_empty(&channel->waiting) || !etcd__list_empty(&channel->pinned))
         etcd__loop_defer(channel->loop, &channel->pump); /* a stream is free again */
     if (status->code == 0) {

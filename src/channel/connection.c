@@ -19,6 +19,11 @@
 #define PING_AFTER ETCD__SECOND
 #define SUSPECT_AFTER ETCD__SECOND
 
+/* Servers count PINGs that come more often than every 5 s (etcd's default) as strikes, and end the connection after the third;
+ * but the count begins anew, and the PING is no strike, whenever they have sent HEADERS or DATA since the one before (grpc-go,
+ * http2_server.go, handlePing; gRPC's other servers do the same). So after an answer the interval may be short. */
+#define SOONER 10
+
 static void fail(etcd__connection *c, const etcd_error *why)
 {
     if (c->dead)
@@ -64,11 +69,12 @@ static void check_drained(etcd__connection *c)
         etcd__loop_timer_start(c->loop, &c->timer, etcd__loop_now(c->loop));
 }
 
-/* When a PING is due: after some silence, but not sooner after the last one than servers allow. */
+/* When a PING is due: after some silence, but not sooner after the last one than servers allow. See SOONER. */
 static int64_t next_ping(const etcd__connection *c)
 {
     int64_t silent_from = c->last_read > c->ping_from ? c->last_read : c->ping_from;
-    int64_t allowed = c->ping_sent == 0 ? 0 : etcd__clock_after(c->ping_sent, c->config.ping_interval);
+    int64_t interval = c->ping_soon ? c->config.ping_interval / SOONER : c->config.ping_interval;
+    int64_t allowed = c->ping_sent == 0 ? 0 : etcd__clock_after(c->ping_sent, interval);
     int64_t wanted = etcd__clock_after(silent_from, PING_AFTER);
 
     return wanted > allowed ? wanted : allowed;
@@ -157,6 +163,7 @@ static void on_h2_ping_ack(void *arg)
 {
     etcd__connection *c = arg;
 
+    c->ping_acked = true;
     etcd__log_write(c->log, ETCD__LOG_DEBUG, "%s: ping answered after %lld ms", c->endpoint->text,
                     (long long)((etcd__loop_now(c->loop) - c->ping_sent) / ETCD__MS));
 }
@@ -249,6 +256,7 @@ static void send_ping(etcd__connection *c)
     etcd__log_write(c->log, ETCD__LOG_DEBUG, "%s: silent for %lld ms: ping", c->endpoint->text,
                     (long long)((c->ping_sent - c->last_read) / ETCD__MS));
     c->ping_waits = true;
+    c->ping_acked = c->ping_soon = false;
     etcd__loop_timer_start(c->loop, &c->ping_timer, etcd__clock_after(c->ping_sent, suspect_after(c)));
     etcd__loop_defer(c->loop, &c->flush);
 }
@@ -289,6 +297,16 @@ static void on_ping_timer(void *arg)
         send_ping(c);
     else
         etcd__loop_timer_start(c->loop, &c->ping_timer, due);
+}
+
+void etcd__connection_answered(etcd__connection *c)
+{
+    c->answered = true;
+    if (!c->ping_acked || c->ping_soon)
+        return;
+    c->ping_soon = true;
+    if (!c->ping_waits && c->ping_timer.node.linked)
+        etcd__loop_timer_start(c->loop, &c->ping_timer, next_ping(c));
 }
 
 void etcd__connection_drain(etcd__connection *c)

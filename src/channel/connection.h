@@ -38,7 +38,8 @@ typedef struct etcd__connection_events {
 /** Times in ns. */
 typedef struct etcd__connection_config {
     int64_t connect_timeout; /* until READY */
-    int64_t ping_interval;   /* at least this long between PINGs; ETCD__NEVER: none */
+    int64_t ping_interval;   /* at least this long between PINGs, a tenth when the server answered calls in between;
+                                ETCD__NEVER: none */
     int64_t ping_timeout;    /* silence after a PING that ends the connection */
 } etcd__connection_config;
 
@@ -69,6 +70,8 @@ struct etcd__connection {
     int64_t ping_from;      /* when a stream was opened on a connection without one: silence counts from here */
     int64_t ping_sent;      /* when the last PING was sent; 0: never */
     bool ping_waits;        /* for any byte since ping_sent */
+    bool ping_acked;        /* the server has seen the last PING */
+    bool ping_soon;         /* and answered a call since: it does not count the next one against us */
     bool blocked;           /* the transport is full: wait for on_writable */
     bool dead;              /* fail() ran */
     char goaway[96];        /* what the peer's GOAWAY said, "" when there was none */
@@ -81,6 +84,9 @@ int etcd__connection_open(etcd__loop *loop, const etcd__endpoint *endpoint, cons
 
 /** Makes sure that what the session has queued is sent at the end of this turn. Call it after every use of `h2`. */
 void etcd__connection_touch(etcd__connection *connection);
+
+/** The peer has answered a call, or sent a message of a stream. */
+void etcd__connection_answered(etcd__connection *connection);
 
 /** No new streams: tells the peer with a GOAWAY, and ends (on_gone) when the streams under way have ended. */
 void etcd__connection_drain(etcd__connection *connection);

@@ -86,6 +86,48 @@ static void deadlines_end_each_call_at_its_own_time(void **state)
     etcd_client_free(client);
 }
 
+struct seen {
+    int pings, ends;
+};
+
+static void count_pings(int level, const char *message, void *arg)
+{
+    struct seen *seen = arg;
+
+    (void)level;
+    seen->pings += strstr(message, " ms: ping") != NULL;
+    seen->ends += strstr(message, "GOAWAY") != NULL || strstr(message, "too many pings") != NULL ||
+                  strstr(message, "connecting again") != NULL;
+}
+
+/* A server ends connections for the fourth ping that it finds too soon. */
+static void hanging_again_and_again_is_noticed_each_time(void **state)
+{
+    struct seen seen = {0};
+    etcd_client *client = real_client_with(
+        ETCD_CLIENT(.manual = true, .ping_timeout_ms = 60000, .log_fn = count_pings, .log_arg = &seen, .log_level = ETCD_LOG_DEBUG));
+    etcd_error err;
+
+    (void)state;
+    for (int round = 1; round <= 5; round++) {
+        struct real_ending ending = REAL_ENDING;
+
+        real_put(client, "key", "value");
+        etcd_server_signal(real_server(), 0, SIGSTOP);
+        assert_ok(etcd_get_async(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 60000)), real_on_get, &ending,
+                                 NULL, &err),
+                  &err);
+        while (seen.pings < round)
+            assert_ok(etcd_client_process(client, 1000, &err), &err);
+        real_resume();
+        real_poll_until(client, &ending);
+        assert_int_equal(ending.code, ETCD_OK);
+        etcd_response_free(ending.response);
+    }
+    assert_int_equal(seen.ends, 0);
+    etcd_client_free(client);
+}
+
 /* ---- a server that dies and comes back ---- */
 
 static void reads_go_on_after_a_restart(void **state)
@@ -570,6 +612,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_hanging_server_costs_no_more_than_the_deadline),
     cmocka_unit_test(the_clients_own_timeout_is_the_default),
     cmocka_unit_test(deadlines_end_each_call_at_its_own_time),
+    cmocka_unit_test(hanging_again_and_again_is_noticed_each_time),
     cmocka_unit_test(reads_go_on_after_a_restart),
     cmocka_unit_test(a_read_waits_for_a_server_that_is_away),
     cmocka_unit_test(a_write_cut_off_has_an_unknown_outcome),
