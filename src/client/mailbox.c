@@ -58,13 +58,15 @@ static void tell(etcd__mailbox *mailbox)
         uv_cond_signal(&mailbox->changed);
 }
 
-/* Room for one more: twice as much, in order from the first on. */
-static int grow(etcd__mailbox *mailbox)
+/* Room for `n` more, in order from the first on. */
+static int make_room(etcd__mailbox *mailbox, size_t n)
 {
-    size_t cap = mailbox->cap > 0 ? mailbox->cap * 2 : FIRST_CAP;
+    size_t cap = mailbox->cap > 0 ? mailbox->cap : FIRST_CAP;
     etcd__mail *ring;
 
-    if (mailbox->n < mailbox->cap)
+    while (cap < mailbox->n + n)
+        cap *= 2;
+    if (cap == mailbox->cap)
         return ETCD_OK;
     ring = etcd__malloc(cap * sizeof *ring);
     if (ring == NULL)
@@ -78,20 +80,26 @@ static int grow(etcd__mailbox *mailbox)
     return ETCD_OK;
 }
 
-int etcd__mailbox_put(etcd__mailbox *mailbox, void *response, size_t bytes)
+int etcd__mailbox_put_many(etcd__mailbox *mailbox, const etcd__mail *mails, size_t n)
 {
     int rc;
 
     uv_mutex_lock(&mailbox->lock);
-    rc = grow(mailbox);
+    rc = make_room(mailbox, n);
     if (rc == ETCD_OK) {
-        mailbox->ring[(mailbox->first + mailbox->n) & (mailbox->cap - 1)] = (etcd__mail){response, bytes};
-        mailbox->n++;
-        mailbox->bytes += bytes;
+        for (size_t i = 0; i < n; i++) {
+            mailbox->ring[(mailbox->first + mailbox->n++) & (mailbox->cap - 1)] = mails[i];
+            mailbox->bytes += mails[i].bytes;
+        }
         tell(mailbox);
     }
     uv_mutex_unlock(&mailbox->lock);
     return rc;
+}
+
+int etcd__mailbox_put(etcd__mailbox *mailbox, void *response, size_t bytes)
+{
+    return etcd__mailbox_put_many(mailbox, &(const etcd__mail){response, bytes}, 1);
 }
 
 size_t etcd__mailbox_end(etcd__mailbox *mailbox, const etcd_error *why, bool drop)
@@ -133,7 +141,8 @@ static int take_now(etcd__mailbox *mailbox, void **out, etcd_error *err)
 {
     if (mailbox->n > 0) {
         *out = pop(mailbox).response;
-        if (mailbox->n == 0 && mailbox->end == ETCD_OK)
+        mailbox->more = mailbox->n > 0;
+        if (!mailbox->more && mailbox->end == ETCD_OK)
             etcd__notify_fd_set(&mailbox->notify, false);
         return ETCD_OK;
     }
@@ -165,7 +174,8 @@ static void wait_for_more(etcd__mailbox *mailbox, int64_t left)
     mailbox->waiting = false;
 }
 
-static int take(etcd__mailbox *mailbox, int64_t timeout_ms, void **out, etcd_error *err)
+/* When there is nothing yet. Lock held. */
+static int take_later(etcd__mailbox *mailbox, int64_t timeout_ms, void **out, etcd_error *err)
 {
     etcd_client *client = mailbox->client;
     int64_t until = etcd__clock_after(etcd__clock_monotonic(), etcd__clock_from_ms(timeout_ms));
@@ -193,11 +203,16 @@ int etcd__mailbox_take(etcd__mailbox *mailbox, int64_t timeout_ms, void **out, e
     *out = NULL;
     if (rc == ETCD_ERR_FORKED)
         return rc;
-    etcd__client_ref(client); /* in manual mode a callback may free it */
     uv_mutex_lock(&mailbox->lock);
-    rc = take(mailbox, timeout_ms, out, err);
-    uv_mutex_unlock(&mailbox->lock);
-    etcd__client_unref(client);
+    rc = take_now(mailbox, out, err);
+    if (rc == ETCD_ERR_TIMED_OUT) {
+        etcd__client_ref(client); /* in manual mode a callback may free it */
+        rc = take_later(mailbox, timeout_ms, out, err);
+        uv_mutex_unlock(&mailbox->lock);
+        etcd__client_unref(client);
+    } else {
+        uv_mutex_unlock(&mailbox->lock);
+    }
     if (rc == ETCD_OK)
         etcd__error_clear(err);
     else if (rc == ETCD_ERR_TIMED_OUT)

@@ -27,6 +27,7 @@ typedef struct etcd__mailbox {
     int end;      /* ETCD_OK while there may be more */
     etcd_error *why; /* of the end; NULL when there was no memory for it */
     etcd__notify_fd notify;
+    bool more; /* the consumer's: after its last take there was another */
 } etcd__mailbox;
 
 /** The client must outlive it. ETCD_ERR_NO_MEMORY. */
@@ -38,6 +39,9 @@ void etcd__mailbox_free(etcd__mailbox *mailbox);
 /** Queues a response, which is the mailbox's unless this fails; `bytes` is what it counts for. Not after the end.
  *  ETCD_ERR_NO_MEMORY. The driver. */
 int etcd__mailbox_put(etcd__mailbox *mailbox, void *response, size_t bytes);
+
+/** As etcd__mailbox_put() of all of them in order, or of none: one lock, one wake-up. */
+int etcd__mailbox_put_many(etcd__mailbox *mailbox, const etcd__mail *mails, size_t n);
 
 /** Nothing follows, for the reason `why` (its code is not ETCD_OK); only the first end counts. With `drop` what is queued
  *  is freed, so that the end is seen at once. Returns the bytes of that. */

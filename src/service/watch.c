@@ -240,15 +240,7 @@ int etcd_watch_request_progress(etcd_watch *watch, etcd_error *err)
 
 int64_t etcd_watch_position(const etcd_watch *watch)
 {
-    int64_t moved, taken;
-    unsigned untaken;
-
-    if (watch == NULL)
-        return 0;
-    moved = atomic_load(&watch->moved); /* first: it counts only when all that was delivered before is taken */
-    untaken = atomic_load(&watch->untaken);
-    taken = atomic_load(&watch->taken);
-    return untaken == 0 && moved > taken ? moved : taken;
+    return watch ? etcd__watch_position(watch) : 0;
 }
 
 /* Copies as many bytes as the caller's struct has. */

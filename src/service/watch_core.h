@@ -80,6 +80,7 @@ typedef struct etcd__watch_delivery {
     etcd__list node;              /* the receiver's */
     etcd__watcher *watcher;
     size_t bytes; /* of memory */
+    bool batched; /* the receiver's */
     int64_t next; /* the position once it was taken; 0: "now" */
 } etcd__watch_delivery;
 
@@ -206,6 +207,9 @@ int64_t etcd__watch_core_answered(etcd__watch_core *core, int64_t id);
 void etcd__watch_core_cancel_foreign(etcd__watch_core *core, int64_t id);
 
 /* watch_deliver.c */
+
+/** A copy in the arena; false when out of memory. */
+bool etcd__watch_copy_event(etcd__arena *arena, etcd_event *to, const etcd_event *from);
 void etcd__watch_core_response(etcd__watch_core *core, etcd__watch_response *response, size_t len);
 bool etcd__watcher_give(etcd__watcher *watcher, etcd__watch_delivery *delivery, size_t extra, int64_t next);
 bool etcd__watcher_tell(etcd__watcher *watcher, int32_t type, const etcd_response_header *header, int64_t revision,

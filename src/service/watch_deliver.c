@@ -181,6 +181,14 @@ static const etcd_kv *copy_kv(etcd__arena *arena, const etcd_kv *kv)
     return copy;
 }
 
+bool etcd__watch_copy_event(etcd__arena *arena, etcd_event *to, const etcd_event *from)
+{
+    *to = *from;
+    to->kv = copy_kv(arena, from->kv);
+    to->prev_kv = from->prev_kv ? copy_kv(arena, from->prev_kv) : NULL;
+    return to->kv != NULL && (from->prev_kv == NULL || to->prev_kv != NULL);
+}
+
 static int add_to_part(etcd__watch_part *part, const etcd_event *events, size_t n)
 {
     etcd__arena *arena = etcd__response_arena(part->whole);
@@ -197,12 +205,7 @@ static int add_to_part(etcd__watch_part *part, const etcd_event *events, size_t 
         part->cap = cap;
     }
     for (size_t i = 0; i < n; i++) {
-        etcd_event *event = &part->events[part->n];
-
-        *event = events[i];
-        event->kv = copy_kv(arena, events[i].kv);
-        event->prev_kv = events[i].prev_kv ? copy_kv(arena, events[i].prev_kv) : NULL;
-        if (event->kv == NULL || (events[i].prev_kv != NULL && event->prev_kv == NULL))
+        if (!etcd__watch_copy_event(arena, &part->events[part->n], &events[i]))
             return ETCD_ERR_NO_MEMORY;
         part->n++;
     }

@@ -10,6 +10,10 @@
 
 #define SMALL_REQUEST 512
 #define DELIVER_MOST 64 /* callbacks before what they started is sent */
+#define REPORT_PARTS 16 /* of its buffer: what a consumer takes before it says so */
+
+/* The bounds of what is buffered are for programs that pull. A callback takes everything in the turn in which it arrived, so
+ * that what waits for callbacks is never more than one turn reads. */
 
 static const char kind; /* its address is the attachment's */
 
@@ -143,7 +147,9 @@ static void op_wake(etcd__watch_core *core, int64_t when)
 
 static size_t op_buffered(const etcd__watcher *watcher)
 {
-    return atomic_load(&((const etcd_watch *)watcher)->buffered);
+    const etcd_watch *watch = (const etcd_watch *)watcher;
+
+    return watch->fn == NULL ? atomic_load(&watch->buffered) : 0;
 }
 
 static size_t op_buffered_in_all(const etcd__watch_core *core)
@@ -160,27 +166,22 @@ static void make_ready(etcd_watch *watch)
     etcd__loop_defer(hub->client->io.loop, &hub->dispatch);
 }
 
+/* A counter that one thread writes and others read. */
+static void add_to(_Atomic int64_t *counter, int64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_release);
+}
+
 static int op_deliver(etcd__watcher *watcher, etcd__watch_delivery *delivery)
 {
     etcd_watch *watch = watch_of(watcher);
-    size_t bytes = delivery->bytes;
-    int rc = ETCD_OK;
 
-    atomic_fetch_add(&watch->untaken, 1);
-    atomic_fetch_add(&watch->buffered, bytes);
-    atomic_fetch_add(&watch->hub->buffered, bytes);
-    if (watch->fn == NULL) {
-        rc = etcd__mailbox_put(&watch->mailbox, delivery, bytes);
-    } else {
-        etcd__list_push_back(&watch->queue, &delivery->node);
-        make_ready(watch);
-    }
-    if (rc < 0) {
-        atomic_fetch_sub(&watch->untaken, 1);
-        atomic_fetch_sub(&watch->buffered, bytes);
-        atomic_fetch_sub(&watch->hub->buffered, bytes);
-    }
-    return rc;
+    if (watch->fn == NULL && etcd__watch_merge(&watch->queue, delivery))
+        return ETCD_OK;
+    add_to(&watch->given, 1);
+    etcd__list_push_back(&watch->queue, &delivery->node);
+    make_ready(watch);
+    return ETCD_OK;
 }
 
 static void op_moved(etcd__watcher *watcher)
@@ -188,35 +189,72 @@ static void op_moved(etcd__watcher *watcher)
     atomic_store(&watch_of(watcher)->moved, watcher->next);
 }
 
-void etcd__watch_take(etcd_watch *watch, const etcd__watch_delivery *delivery)
+static void report_counts(etcd_watch *watch)
 {
-    const etcd_watch_response *response = &delivery->response;
-    etcd__watch_hub *hub = watch->hub;
-    size_t own, total;
+    atomic_fetch_add_explicit(&watch->hub->responses, watch->unreported_responses, memory_order_relaxed);
+    atomic_fetch_add_explicit(&watch->hub->events, watch->unreported_events, memory_order_relaxed);
+    watch->unreported_responses = watch->unreported_events = 0;
+}
 
-    if (delivery->next != 0)
-        atomic_store(&watch->taken, delivery->next);
-    atomic_fetch_sub(&watch->untaken, 1);
-    atomic_fetch_add_explicit(&watch->responses, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&watch->events, (int64_t)response->n_events, memory_order_relaxed);
-    atomic_fetch_add_explicit(&hub->responses, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&hub->events, (int64_t)response->n_events, memory_order_relaxed);
-    own = atomic_fetch_sub(&watch->buffered, delivery->bytes) - delivery->bytes;
-    total = atomic_fetch_sub(&hub->buffered, delivery->bytes) - delivery->bytes;
+/* What a pulling consumer took is counted in portions: counters that threads share are dear. */
+static void report_taken(etcd_watch *watch)
+{
+    etcd__watch_hub *hub = watch->hub;
+    size_t own = atomic_fetch_sub(&watch->buffered, watch->unreported) - watch->unreported;
+    size_t total = atomic_fetch_sub(&hub->buffered, watch->unreported) - watch->unreported;
+
+    watch->unreported = 0;
+    report_counts(watch);
     if (atomic_load(&watch->watcher.wants_drain) &&
         etcd__watch_drained_enough(own, watch->watcher.buffer_bytes, total, hub->total_bytes))
         (void)etcd__watch_ask(watch, ETCD__WATCH_DO_DRAINED);
 }
 
-/* What waits for the program is gone. The driver. */
-static void drop_untaken(etcd_watch *watch)
+void etcd__watch_take(etcd_watch *watch, const etcd__watch_delivery *delivery)
+{
+    const etcd_watch_response *response = &delivery->response;
+
+    if (delivery->next != 0)
+        atomic_store_explicit(&watch->taken, delivery->next, memory_order_relaxed);
+    add_to(&watch->events, (int64_t)response->n_events);
+    add_to(&watch->responses, 1);
+    watch->unreported_responses++;
+    watch->unreported_events += (int64_t)response->n_events;
+    if (watch->fn != NULL) {
+        if (etcd__list_empty(&watch->queue))
+            report_counts(watch);
+        return;
+    }
+    watch->unreported += delivery->bytes;
+    if (!watch->mailbox.more || watch->unreported >= watch->watcher.buffer_bytes / REPORT_PARTS)
+        report_taken(watch);
+}
+
+int64_t etcd__watch_position(const etcd_watch *watch)
+{
+    int64_t moved = atomic_load_explicit(&watch->moved, memory_order_acquire); /* first: it counts only when all that was given
+                                                                                  before is taken */
+    int64_t given = atomic_load_explicit(&watch->given, memory_order_acquire);
+    int64_t responses = atomic_load_explicit(&watch->responses, memory_order_acquire); /* before what it stands for */
+    int64_t taken = atomic_load_explicit(&watch->taken, memory_order_relaxed);
+
+    return given == responses && moved > taken ? moved : taken;
+}
+
+/* Drops what waits for the end of the turn. */
+static void drop_queue(etcd_watch *watch)
 {
     etcd__list *node;
 
     while ((node = etcd__list_pop_front(&watch->queue)) != NULL)
         etcd_response_free(ETCD__CONTAINER_OF(node, etcd__watch_delivery, node));
-    atomic_fetch_sub(&watch->hub->buffered, atomic_exchange(&watch->buffered, 0));
-    atomic_store(&watch->untaken, 0);
+}
+
+/* Bytes that nobody will take. */
+static void forget_bytes(etcd_watch *watch, size_t bytes)
+{
+    atomic_fetch_sub(&watch->buffered, bytes);
+    atomic_fetch_sub(&watch->hub->buffered, bytes);
 }
 
 /* The watch is over; its program is told behind what waits for it. */
@@ -225,10 +263,6 @@ static void end_watch(etcd_watch *watch, const etcd_error *why)
     if (atomic_exchange(&watch->ended, true))
         return;
     atomic_fetch_sub_explicit(&watch->hub->watches, 1, memory_order_relaxed);
-    if (watch->fn == NULL) {
-        (void)etcd__mailbox_end(&watch->mailbox, why, false);
-        return;
-    }
     watch->end = why->code;
     watch->why = etcd__malloc(sizeof *why);
     if (watch->why != NULL)
@@ -258,7 +292,7 @@ static const etcd__watch_ops ops = {
     .unprobe = etcd__watch_unprobe,
 };
 
-/* --- callbacks -------------------------------------------------------------------------------- */
+/* --- to the program -------------------------------------------------------------------------------- */
 
 static void tell_end(etcd_watch *watch)
 {
@@ -269,7 +303,10 @@ static void tell_end(etcd_watch *watch)
         why = *watch->why;
     else
         etcd__error_set(&why, watch->end, "%s", etcd_error_text(watch->end));
-    watch->fn(watch, NULL, &why, watch->arg);
+    if (watch->fn != NULL)
+        watch->fn(watch, NULL, &why, watch->arg);
+    else
+        (void)etcd__mailbox_end(&watch->mailbox, &why, false);
 }
 
 /* One callback; the watch may be gone afterwards. */
@@ -290,13 +327,58 @@ static void call_back(etcd_watch *watch)
     watch->fn(watch, &delivery->response, NULL, watch->arg);
 }
 
+/* No memory for the mailbox: what follows cannot be given, so that is the end. */
+static void fail_pulled(etcd_watch *watch, const etcd__mail *mails, size_t n)
+{
+    etcd_error why;
+
+    for (size_t i = 0; i < n; i++)
+        etcd_response_free(mails[i].response);
+    drop_queue(watch);
+    etcd__watch_core_remove(&watch->watcher, etcd__clock_monotonic());
+    etcd__error_no_memory(&why);
+    end_watch(watch, &why);
+}
+
+/* All that a turn has brought, with few locks and wake-ups. */
+static void fill_mailbox(etcd_watch *watch)
+{
+    etcd__mail mails[DELIVER_MOST];
+    etcd__list *node;
+    size_t n, bytes;
+
+    while (!etcd__list_empty(&watch->queue)) {
+        bytes = 0;
+        for (n = 0; n < DELIVER_MOST && (node = etcd__list_pop_front(&watch->queue)) != NULL; n++) {
+            etcd__watch_delivery *delivery = ETCD__CONTAINER_OF(node, etcd__watch_delivery, node);
+
+            mails[n] = (etcd__mail){delivery, delivery->bytes};
+            bytes += delivery->bytes;
+        }
+        atomic_fetch_add(&watch->buffered, bytes); /* before the consumer can take it off again */
+        atomic_fetch_add(&watch->hub->buffered, bytes);
+        if (etcd__mailbox_put_many(&watch->mailbox, mails, n) < 0) {
+            forget_bytes(watch, bytes);
+            fail_pulled(watch, mails, n);
+        }
+    }
+    if (watch->end != ETCD_OK && !watch->told)
+        tell_end(watch);
+}
+
 static void call_some(etcd__watch_hub *hub, size_t most)
 {
     etcd__list *node;
 
     etcd__driver_begin_callback(hub->client);
-    for (; most > 0 && (node = etcd__list_pop_front(&hub->ready)) != NULL; most--)
-        call_back(ETCD__CONTAINER_OF(node, etcd_watch, ready));
+    for (; most > 0 && (node = etcd__list_pop_front(&hub->ready)) != NULL; most--) {
+        etcd_watch *watch = ETCD__CONTAINER_OF(node, etcd_watch, ready);
+
+        if (watch->fn != NULL)
+            call_back(watch);
+        else
+            fill_mailbox(watch);
+    }
     etcd__driver_end_callback(hub->client);
 }
 
@@ -307,10 +389,10 @@ static void dispatch(void *arg)
 
     etcd__list_remove(&hub->dispatch.node);
     etcd__client_ref(client); /* a callback may free it */
-    call_some(hub, DELIVER_MOST);
-    etcd__driver_start_submitted(client); /* what the callbacks started leaves in this turn */
-    if (!etcd__list_empty(&hub->ready))
-        etcd__loop_defer(client->io.loop, &hub->dispatch);
+    while (!etcd__list_empty(&hub->ready)) {
+        call_some(hub, DELIVER_MOST);
+        etcd__driver_start_submitted(client); /* what the callbacks started leaves in this turn */
+    }
     etcd__client_unref(client);
 }
 
@@ -416,7 +498,9 @@ static void open_watch(etcd_watch *watch)
 void etcd__watch_leave(etcd_watch *watch)
 {
     etcd__watch_core_remove(&watch->watcher, etcd__clock_monotonic());
-    drop_untaken(watch);
+    drop_queue(watch);
+    atomic_fetch_sub(&watch->hub->buffered, atomic_exchange(&watch->buffered, 0)); /* no consumer is at work any more */
+    report_counts(watch);
     etcd__list_remove(&watch->ready);
     if (!atomic_exchange(&watch->ended, true))
         atomic_fetch_sub_explicit(&watch->hub->watches, 1, memory_order_relaxed);
@@ -425,18 +509,12 @@ void etcd__watch_leave(etcd_watch *watch)
 static void cancel_watch(etcd_watch *watch)
 {
     etcd_error why;
-    size_t dropped;
 
+    drop_queue(watch);
     etcd__error_set(&why, ETCD_ERR_CANCELED, "%s", etcd_error_text(ETCD_ERR_CANCELED));
     etcd__watch_core_remove(&watch->watcher, etcd__clock_monotonic());
-    if (watch->fn != NULL) {
-        drop_untaken(watch);
-        end_watch(watch, &why);
-        return;
-    }
-    dropped = etcd__mailbox_end(&watch->mailbox, &why, true);
-    atomic_fetch_sub(&watch->buffered, dropped);
-    atomic_fetch_sub(&watch->hub->buffered, dropped);
+    if (watch->fn == NULL)
+        forget_bytes(watch, etcd__mailbox_end(&watch->mailbox, &why, true));
     end_watch(watch, &why);
 }
 

@@ -28,7 +28,7 @@ struct etcd__watch_hub {
     etcd_client *client;
     size_t total_bytes;
     etcd__watch_stream streams[2]; /* the second with require_leader */
-    etcd__list ready;              /* etcd_watch.ready: callbacks are due */
+    etcd__list ready;              /* etcd_watch.ready: something is due to the program */
     etcd__task dispatch;
     /* for any thread */
     atomic_size_t buffered;
@@ -55,15 +55,19 @@ struct etcd_watch {
     atomic_uint to_do; /* the job is posted while it is not 0 */
     atomic_bool canceled, ended;
     atomic_size_t buffered;
-    atomic_uint untaken;
+    /* for any thread to read; written by the driver */
+    _Atomic int64_t given; /* responses */
+    _Atomic int64_t moved; /* position while all of them are taken, when it is higher */
+    /* for any thread to read; written by the consumer */
     _Atomic int64_t taken; /* position behind what was taken */
-    _Atomic int64_t moved; /* position while nothing is untaken, when it is higher */
     _Atomic int64_t events, responses;
-    /* pulled */
+    /* pulled: the consumer */
     etcd__mailbox mailbox;
-    /* called: the driver */
+    size_t unreported; /* bytes, events and responses that it took and `buffered` and the hub do not know of yet */
+    int64_t unreported_events, unreported_responses;
+    /* the driver */
     etcd__list ready;
-    etcd__list queue; /* etcd__watch_delivery.node */
+    etcd__list queue; /* etcd__watch_delivery.node: for callbacks or the mailbox, at the end of the turn */
     int end;          /* to be told last; ETCD_OK: not yet */
     etcd_error *why;  /* of the end; NULL when there was no memory for it */
     bool told;
@@ -84,8 +88,16 @@ bool etcd__watch_ask(etcd_watch *watch, unsigned what);
 /** Notes that the program has, or is about to have, a response. The consumer. */
 void etcd__watch_take(etcd_watch *watch, const etcd__watch_delivery *delivery);
 
+/** How far a watch is for its program: the revision from which on it wants more. Any thread. */
+int64_t etcd__watch_position(const etcd_watch *watch);
+
 /** Takes a watch out of the machine and drops what waits for it. The driver. */
 void etcd__watch_leave(etcd_watch *watch);
+
+/* watch_batch.c */
+
+/** Puts a small delivery into the last of a queue and frees it. False when it is to be queued by itself. */
+bool etcd__watch_merge(etcd__list *queue, etcd__watch_delivery *delivery);
 
 /* watch_read.c: reads that the machine asks for */
 int etcd__watch_list(etcd__watcher *watcher, const etcd__range_request *request);
