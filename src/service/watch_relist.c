@@ -93,7 +93,8 @@ static void roll_back(etcd__watcher *watcher, int64_t revision)
 
 static void page_failed(etcd__watcher *watcher, const etcd_error *why)
 {
-    if (why->code == ETCD_ERR_COMPACTED) { /* also the revision of the listing: from the start */
+    /* The revision of the listing is gone, too, or not there yet, which its first page will explain: from the start. */
+    if (why->code == ETCD_ERR_COMPACTED || (why->code == ETCD_ERR_FUTURE_REV && watcher->list_revision != 0)) {
         start_listing(watcher);
         etcd__watcher_next_page(watcher);
     } else if (why->flags & ETCD_ERROR_RETRYABLE) {
