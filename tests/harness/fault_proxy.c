@@ -64,7 +64,7 @@ struct fault_proxy {
     char endpoint[64];
     struct connection *connections[CONNECTIONS_MAX];
     size_t n, n_open;
-    struct cut cuts[16];
+    struct cut cuts[2048];
     size_t n_cuts;
     int64_t latency, rate;
     int held;

@@ -41,56 +41,67 @@ void watching_await_end(etcd_watch *watch, int code, const char *text)
 
 void history_add(struct history *history, int64_t revision, unsigned keys)
 {
-    if (history->n == 0)
-        history->first = revision;
-    assert_int_equal(revision, history->first + (int64_t)history->n);
+    assert_true(history->n == 0 || history->entries[history->n - 1].revision < revision);
     if (history->n == history->cap) {
         history->cap = history->cap > 0 ? history->cap * 2 : 1024;
-        history->keys = realloc(history->keys, history->cap * sizeof *history->keys);
-        assert_non_null(history->keys);
+        history->entries = realloc(history->entries, history->cap * sizeof *history->entries);
+        assert_non_null(history->entries);
     }
-    history->keys[history->n++] = keys;
+    history->entries[history->n++] = (struct history_entry){revision, keys};
+}
+
+void history_read(struct history *history, etcd_client *client, const char *prefix)
+{
+    etcd_get_response *get = real_get(client, prefix,
+                                      ETCD_GET(.prefix = true, .keys_only = true, .sort_target = ETCD_SORT_MOD,
+                                               .sort_order = ETCD_SORT_ASCEND));
+
+    for (size_t i = 0; i < get->n_kvs; i++) {
+        assert_int_equal(get->kvs[i].version, 1);
+        if (history->n > 0 && history->entries[history->n - 1].revision == get->kvs[i].mod_revision)
+            history->entries[history->n - 1].keys++;
+        else
+            history_add(history, get->kvs[i].mod_revision, 1);
+    }
+    etcd_response_free(get);
 }
 
 void history_free(struct history *history)
 {
-    free(history->keys);
+    free(history->entries);
     memset(history, 0, sizeof *history);
 }
 
-/* Returns the revision behind the response. */
-static int64_t check_response(const struct history *history, const etcd_watch_response *response, int64_t next)
+void history_check(struct history *history, etcd_watch_response *response)
 {
     size_t i = 0;
 
-    assert_true(response->n_events > 0);
     while (i < response->n_events) {
         int64_t revision = response->events[i].kv->mod_revision;
         unsigned n = 0;
 
-        assert_int_equal(revision, next);
-        assert_true(next - history->first < (int64_t)history->n);
+        assert_true(history->checked < history->n);
+        assert_int_equal(revision, history->entries[history->checked].revision);
         for (; i < response->n_events && response->events[i].kv->mod_revision == revision; i++)
             n++;
-        assert_int_equal(n, history->keys[revision - history->first]);
-        next++;
+        assert_int_equal(n, history->entries[history->checked].keys);
+        history->checked++;
     }
-    assert_int_equal(response->revision, next - 1);
-    return next;
+    if (i > 0)
+        assert_int_equal(response->revision, history->entries[history->checked - 1].revision);
+    etcd_response_free(response);
 }
 
-size_t history_check(const struct history *history, etcd_watch *watch, int64_t from)
+size_t history_await(struct history *history, etcd_watch *watch)
 {
-    int64_t next = from, end = history->first + (int64_t)history->n;
     etcd_watch_response *response;
     size_t events = 0;
+    etcd_error err;
 
-    while (next < end) {
-        response = watching_next(watch, ETCD_WATCH_EVENTS);
-        next = check_response(history, response, next);
+    while (history->checked < history->n) {
+        assert_ok(etcd_watch_next(watch, PATIENCE_MS, &response, &err), &err);
         events += response->n_events;
-        etcd_response_free(response);
+        history_check(history, response);
     }
-    assert_int_equal(next, end);
     return events;
 }

@@ -15,19 +15,28 @@ etcd_watch *watching_open(etcd_client *client, const char *key, const etcd_watch
 /** Takes the end of a watch, which must be of this code, behind responses that are thrown away. `text` is in the message. */
 void watching_await_end(etcd_watch *watch, int code, const char *text);
 
-/** What a writer did: revision r - first is entry r, with the number of keys that it changed. */
+/* What was written: revisions in their order, each with the number of keys that it changed. */
 struct history {
-    int64_t first;
+    struct history_entry {
+        int64_t revision;
+        unsigned keys;
+    } *entries;
     size_t n, cap;
-    unsigned *keys;
+    size_t checked; /* entries that a watch has shown */
 };
 
-/** Notes that a revision changed so many keys; revisions follow each other. */
+/** Notes a revision; the writer calls it in their order. */
 void history_add(struct history *history, int64_t revision, unsigned keys);
+
+/** The history of keys that were put once each, from the server: for writers that do not know the outcome of each write. */
+void history_read(struct history *history, etcd_client *client, const char *prefix);
 void history_free(struct history *history);
 
-/** Takes responses until the history's last revision was seen, and fails the test unless every revision came once, in order,
- *  and with all its events. Returns the number of events. `from`: the first revision to come. */
-size_t history_check(const struct history *history, etcd_watch *watch, int64_t from);
+/** A response of a watch on all that the history has: fails the test unless it goes on where the one before ended, and every
+ *  revision is in one response with all its keys. Frees it. */
+void history_check(struct history *history, etcd_watch_response *response);
+
+/** Takes responses until the watch has shown all. Returns the number of events. */
+size_t history_await(struct history *history, etcd_watch *watch);
 
 #endif
