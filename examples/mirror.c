@@ -28,8 +28,7 @@ static int print_updates(etcd_mirror *mirror, int64_t revision, etcd_error *err)
     const etcd_mirror_update *update;
     int rc = ETCD_OK;
 
-    while (etcd_mirror_revision(mirror) < revision &&
-           (rc = etcd_mirror_next_update(mirror, -1, &update, err)) == ETCD_OK) {
+    while (etcd_mirror_revision(mirror) < revision && (rc = etcd_mirror_next_update(mirror, -1, &update, err)) == ETCD_OK) {
         printf("revision %" PRId64 ":", update->revision);
         for (size_t i = 0; i < update->n_events; i++)
             printf(" %s %s", update->events[i].type == ETCD_EVENT_PUT ? "put" : "delete", update->events[i].kv->key.data);

@@ -49,11 +49,11 @@ typedef struct etcd_mirror_update {
 typedef struct etcd_mirror_options {
     size_t size;
     const etcd_call_options *call; /**< for the request of each page: its deadline and how it is canceled */
-    int64_t revision;     /**< the base is as of this revision; 0: now */
-    bool updates_only;    /**< no base: only what happened after `revision`, which must be set */
-    int64_t page_keys;    /**< keys of a page of the base; default 1,000 */
-    int64_t buffer_bytes; /**< of updates that have arrived and were not taken: see etcd_watch_options */
-    bool require_leader;  /**< the updates do not listen to a member without leader */
+    int64_t revision;              /**< the base is as of this revision; 0: now */
+    bool updates_only;             /**< no base: only what happened after `revision`, which must be set */
+    int64_t page_keys;             /**< keys of a page of the base; default 1,000 */
+    int64_t buffer_bytes;          /**< of updates that have arrived and were not taken: see etcd_watch_options */
+    bool require_leader;           /**< the updates do not listen to a member without leader */
     /** Told of each page and of each update before they are given, and now and then (the server's interval: 10 minutes) when
      *  nothing happens. On the thread that takes them. Must not free the mirror. */
     void (*progress_fn)(const etcd_mirror_progress *progress, void *arg);

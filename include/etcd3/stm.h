@@ -63,8 +63,8 @@ typedef struct etcd_stm_options {
     int64_t backoff_max_ms;        /**< bound of that wait; default 250 */
     const etcd_bytes *prefetch;    /**< keys to read in one request, as if the function began by reading them */
     int64_t n_prefetch;
-    int64_t max_bytes;             /**< memory for what is read and written; default 16 MiB (16,777,216), beyond it
-                                        ETCD_ERR_TOO_LARGE */
+    int64_t max_bytes; /**< memory for what is read and written; default 16 MiB (16,777,216), beyond it
+                            ETCD_ERR_TOO_LARGE */
 } etcd_stm_options;
 
 #ifndef __cplusplus

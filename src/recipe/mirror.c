@@ -33,7 +33,7 @@ struct etcd_mirror {
     etcd_mirror_update_fn fn; /* NULL: pulled form */
     void *arg;
     etcd_watch *called; /* of the callback form: set before its function can be called; NULL: not started */
-    bool *freed; /* set when the mirror is freed within the function of the program; NULL: not in there */
+    bool *freed;        /* set when the mirror is freed within the function of the program; NULL: not in there */
     /* any thread */
     _Atomic(etcd_watch *) pulled; /* of the pulled form */
     atomic_bool canceled;

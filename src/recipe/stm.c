@@ -114,8 +114,8 @@ static int prepare_call(etcd_stm *stm, etcd_call_options *call, etcd_error *err)
         return ETCD_OK;
     left = stm->deadline - etcd__clock_monotonic();
     if (left <= 0) {
-        etcd__error_set(err, ETCD_ERR_DEADLINE_EXCEEDED, "%s (stm: in attempt %d)",
-                        etcd_error_text(ETCD_ERR_DEADLINE_EXCEEDED), (int)stm->attempt);
+        etcd__error_set(err, ETCD_ERR_DEADLINE_EXCEEDED, "%s (stm: in attempt %d)", etcd_error_text(ETCD_ERR_DEADLINE_EXCEEDED),
+                        (int)stm->attempt);
         err->flags = ETCD_ERROR_RETRYABLE;
         return ETCD_ERR_DEADLINE_EXCEEDED;
     }
@@ -358,30 +358,32 @@ void etcd__stm_ask(etcd_stm *stm, etcd_txn *txn, etcd_txn_response **response, e
 
 static void on_answer(etcd_client *client, etcd_txn_response *response, const etcd_error *err, void *arg);
 
+/* Sends a request whose answer will come in on_answer(): from then on stm may be gone. */
+static int send_async(etcd_stm *stm, etcd_txn *txn, etcd_error *err)
+{
+    etcd_call_options call;
+    int rc = can_hold(stm) ? prepare_call(stm, &call, err) : etcd__error_no_memory(err);
+
+    return rc < 0 ? rc : etcd_txn_commit_async(txn, &call, on_answer, stm, NULL, err);
+}
+
 /* Sends the request of the present step. Returns false when its answer will come in on_answer(). */
 static bool send_request(etcd_stm *stm)
 {
     etcd_txn *txn = stm->step == ETCD__STM_FETCH ? etcd__stm_fetch_request(stm) : commit_request(stm);
     etcd_txn_response *response = NULL;
-    etcd_call_options call;
+    bool pending = false;
     etcd_error err;
-    int rc;
 
-    if (txn == NULL) {
-        rc = etcd__error_no_memory(&err);
-    } else if (stm->done == NULL) {
+    if (txn == NULL)
+        (void)etcd__error_no_memory(&err);
+    else if (stm->done == NULL)
         etcd__stm_ask(stm, txn, &response, &err);
-        rc = ETCD_OK;
-    } else {
-        rc = can_hold(stm) ? prepare_call(stm, &call, &err) : etcd__error_no_memory(&err);
-        if (rc == ETCD_OK)
-            rc = etcd_txn_commit_async(txn, &call, on_answer, stm, NULL, &err);
-        if (rc == ETCD_OK) { /* stm may be gone */
-            etcd_txn_free(txn);
-            return false;
-        }
-    }
+    else
+        pending = send_async(stm, txn, &err) == ETCD_OK;
     etcd_txn_free(txn);
+    if (pending)
+        return false;
     settle(stm, response, &err);
     return true;
 }
@@ -565,8 +567,8 @@ int etcd_stm_run(etcd_client *client, etcd_stm_apply_fn apply, void *arg, const 
     return finish(stm, out, err);
 }
 
-int etcd_stm_run_async(etcd_client *client, etcd_stm_apply_fn apply, const etcd_stm_options *options, etcd_stm_fn done,
-                       void *arg, etcd_error *err)
+int etcd_stm_run_async(etcd_client *client, etcd_stm_apply_fn apply, const etcd_stm_options *options, etcd_stm_fn done, void *arg,
+                       etcd_error *err)
 {
     etcd_stm *stm;
     int rc;

@@ -18,25 +18,25 @@ struct etcd_stm {
     etcd_client *client;
     etcd_stm_apply_fn apply;
     void *arg;
-    etcd_stm_fn done; /* NULL: blocking form */
+    etcd_stm_fn done;         /* NULL: blocking form */
     etcd_stm_options options; /* defaults filled in; what it points to is owned */
     etcd_call_options call;
     int64_t deadline; /* monotonic ns; 0: each request has its own */
     /* an attempt */
     etcd__stm_step step;
     int32_t attempt;
-    int64_t pinned;      /* serializable levels: the revision that is read; 0: not known yet */
-    bool lagging;        /* a member did not have that revision yet */
-    bool stale;          /* that revision was compacted: a conflict */
-    int64_t delay_ms;    /* of the next request */
+    int64_t pinned;   /* serializable levels: the revision that is read; 0: not known yet */
+    bool lagging;     /* a member did not have that revision yet */
+    bool stale;       /* that revision was compacted: a conflict */
+    int64_t delay_ms; /* of the next request */
     etcd__stm_set set;
-    void **held;         /* responses */
+    void **held; /* responses */
     size_t n_held, held_room;
     /* a run */
-    bool missed;         /* a get found that its key has to be read */
+    bool missed;          /* a get found that its key has to be read */
     etcd__arena *written; /* values that were put */
     size_t written_bytes;
-    etcd_error error;    /* the first; code 0: none */
+    etcd_error error; /* the first; code 0: none */
     /* the end */
     etcd_txn_response *result;
     etcd__random random;

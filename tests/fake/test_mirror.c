@@ -7,9 +7,10 @@
 /* The base is of the server's store; its updates are these: of two revisions in one response. */
 static void answer_watch(fake_request *request, void *arg)
 {
-    static const etcd_kv kvs[] = {{.key = {"m/1", 3}, .value = {"v", 1}, .create_revision = 2, .mod_revision = 1001, .version = 2},
-                                  {.key = {"m/2", 3}, .value = {"", 0}, .mod_revision = 1001},
-                                  {.key = {"m/3", 3}, .value = {"", 0}, .mod_revision = 1002}};
+    static const etcd_kv kvs[] = {
+        {.key = {"m/1", 3}, .value = {"v", 1}, .create_revision = 2, .mod_revision = 1001, .version = 2},
+        {.key = {"m/2", 3}, .value = {"", 0}, .mod_revision = 1001},
+        {.key = {"m/3", 3}, .value = {"", 0}, .mod_revision = 1002}};
     static const etcd_event events[] = {{.type = ETCD_EVENT_PUT, .kv = &kvs[0]},
                                         {.type = ETCD_EVENT_DELETE, .kv = &kvs[1]},
                                         {.type = ETCD_EVENT_DELETE, .kv = &kvs[2]}};

@@ -20,8 +20,6 @@ int stm_get_text(etcd_stm *stm, const char *key, const char **text);
 /** The value of a key in the store as a number. */
 long stm_number(etcd_client *client, const char *key);
 
-#define EACH_STM_FORM(form) (int form = 0; form < STM_FORMS; form++)
-
 /** Somebody else, who writes in between. */
 extern etcd_client *stm_other;
 

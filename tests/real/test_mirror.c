@@ -59,8 +59,8 @@ static void describe(const etcd_mirror_update *update, char *text, size_t size)
 
         assert_int_equal(event->kv->mod_revision, update->revision);
         if (event->type == ETCD_EVENT_PUT)
-            used += (size_t)snprintf(text + used, size - used, "%s+%s=%s", i ? " " : "", event->kv->key.data,
-                                     event->kv->value.data);
+            used +=
+                (size_t)snprintf(text + used, size - used, "%s+%s=%s", i ? " " : "", event->kv->key.data, event->kv->value.data);
         else
             used += (size_t)snprintf(text + used, size - used, "%s-%s", i ? " " : "", event->kv->key.data);
     }

@@ -45,7 +45,7 @@ static void reads_and_writes(void **state)
 {
     (void)state;
     real_grant(0x5717, 600);
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int level = 0; level <= ETCD_STM_READ_COMMITTED; level++) {
             etcd_txn_response *response;
             etcd_get_response *got;
@@ -141,7 +141,7 @@ static int do_nothing(etcd_stm *stm, void *arg)
 static void nothing_to_do_is_a_success(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         etcd_txn_response *response;
         struct stm_script script;
         etcd_client *client;
@@ -180,7 +180,7 @@ static int write_and_abort(etcd_stm *stm, void *arg)
 static void the_function_aborts(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int i = 0; i < 4; i++) {
             struct abort abort = {.read_first = i & 1, .code = i & 2 ? -12345 : ETCD_ERR_KEY_NOT_FOUND};
             etcd_txn_response *response;
@@ -221,7 +221,7 @@ static int fail_and_go_on(etcd_stm *stm, void *arg)
 static void a_failure_in_it_is_final(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         struct stm_script script;
         etcd_client *client;
         etcd_error err;
@@ -323,7 +323,7 @@ static void memory_is_bounded(void **state)
 
     (void)state;
     memset(big, 'x', sizeof big - 1);
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         struct stm_script script;
         etcd_client *client;
         etcd_error err;
@@ -446,16 +446,11 @@ static void closing_the_client_ends_it(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(reads_and_writes),
-    cmocka_unit_test(several_keys_are_one_request),
-    cmocka_unit_test(nothing_to_do_is_a_success),
-    cmocka_unit_test(the_function_aborts),
-    cmocka_unit_test(a_failure_in_it_is_final),
-    cmocka_unit_test(wrong_arguments_are_refused),
-    cmocka_unit_test(memory_is_bounded),
-    cmocka_unit_test(the_servers_limit_of_keys_is_told),
-    cmocka_unit_test(not_in_a_callback),
-    cmocka_unit_test(closing_the_client_ends_it),
+    cmocka_unit_test(reads_and_writes),           cmocka_unit_test(several_keys_are_one_request),
+    cmocka_unit_test(nothing_to_do_is_a_success), cmocka_unit_test(the_function_aborts),
+    cmocka_unit_test(a_failure_in_it_is_final),   cmocka_unit_test(wrong_arguments_are_refused),
+    cmocka_unit_test(memory_is_bounded),          cmocka_unit_test(the_servers_limit_of_keys_is_told),
+    cmocka_unit_test(not_in_a_callback),          cmocka_unit_test(closing_the_client_ends_it),
 };
 
 int main(int argc, char **argv)

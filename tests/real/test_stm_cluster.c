@@ -1,6 +1,6 @@
 /* Software transactional memory on a cluster of three whose leader is killed and comes back: whatever errors the transfers end
- * with, the sum of all accounts stays, as a transfer is done wholly or not at all. The payers use all levels that promise that, on the
- * same accounts. Members lag behind here, so reads of any member and of a pinned revision have to cope with that. */
+ * with, the sum of all accounts stays, as a transfer is done wholly or not at all. The payers use all levels that promise that,
+ * on the same accounts. Members lag behind here, so reads of any member and of a pinned revision have to cope with that. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -60,9 +60,8 @@ static void *pay(void *arg)
         payer->from = rand_r(&payer->seed) % ACCOUNTS;
         payer->to = (payer->from + 1 + rand_r(&payer->seed) % (ACCOUNTS - 1)) % ACCOUNTS;
         if (etcd_stm_run(payer->scene->client, transfer, payer,
-                         ETCD_STM(.isolation = payer->level, .max_attempts = 1000,
-                                  .call = ETCD_CALL(.timeout_ms = 3000)),
-                         NULL, &err) == ETCD_OK) {
+                         ETCD_STM(.isolation = payer->level, .max_attempts = 1000, .call = ETCD_CALL(.timeout_ms = 3000)), NULL,
+                         &err) == ETCD_OK) {
             atomic_fetch_add(&payer->scene->done, 1);
             done++;
         } else {

@@ -37,7 +37,7 @@ static int append(etcd_stm *stm, void *arg)
 static void a_conflict_runs_it_again(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int level = 0; level < ETCD_STM_READ_COMMITTED; level++) {
             for (int conflicts = 1; conflicts <= 4; conflicts++) {
                 struct append add = {.conflicts = conflicts};
@@ -65,7 +65,7 @@ static void a_conflict_runs_it_again(void **state)
 static void attempts_are_limited(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int level = 0; level < ETCD_STM_READ_COMMITTED; level++) {
             struct append add = {.conflicts = 1000};
             etcd_txn_response *response;
@@ -112,7 +112,7 @@ static void conflicts_are_waited_out(void **state)
 static void a_deadline_ends_the_conflicts(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         struct append add = {.conflicts = 1000000};
         struct stm_script script;
         etcd_client *client;
@@ -149,7 +149,7 @@ static int append_and_cancel(etcd_stm *stm, void *arg)
 static void it_can_be_canceled(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         struct cancel cancel = {.append = {.conflicts = 1000}};
         struct stm_script script;
         etcd_client *client;
@@ -158,9 +158,9 @@ static void it_can_be_canceled(void **state)
         stm_start(&client, form, &script);
         real_put(stm_other, "a", "");
         assert_ok(etcd_cancel_new(&cancel.cancel, &err), &err);
-        assert_error(stm_run(client, form, append_and_cancel, &cancel, ETCD_STM(.call = ETCD_CALL(.cancel = cancel.cancel)), NULL,
-                             &err),
-                     &err, ETCD_ERR_CANCELED, NULL);
+        assert_error(
+            stm_run(client, form, append_and_cancel, &cancel, ETCD_STM(.call = ETCD_CALL(.cancel = cancel.cancel)), NULL, &err),
+            &err, ETCD_ERR_CANCELED, NULL);
         assert_int_equal(cancel.append.script.attempt, 2);
         etcd_cancel_free(cancel.cancel);
         stm_finish(client);
@@ -196,7 +196,7 @@ static void serializable_reads_are_of_one_revision(void **state)
     static const char *const seen[] = {"new new", "new new", "new new", "old new"};
 
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int level = 0; level <= ETCD_STM_READ_COMMITTED; level++) {
             struct stm_script script;
             etcd_client *client;
@@ -242,7 +242,7 @@ static int leave(etcd_stm *stm, void *arg)
 static void write_skew_needs_guards_of_reads(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int level = 0; level <= ETCD_STM_READ_COMMITTED; level++) {
             struct leave bob = {.me = "bob", .colleague = "alice"};
             struct leave alice = {.me = "alice", .colleague = "bob", .meanwhile = &bob, .level = level};
@@ -284,7 +284,7 @@ static int write_blindly(etcd_stm *stm, void *arg)
 static void only_a_snapshot_guards_blind_writes(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int level = 0; level <= ETCD_STM_READ_COMMITTED; level++) {
             struct stm_script script;
             etcd_client *client;
@@ -365,7 +365,7 @@ static int see_it_appear(etcd_stm *stm, void *arg)
 static void appearing_and_going_are_changes(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int level = 0; level < ETCD_STM_READ_COMMITTED; level++) {
             struct stm_script script;
             etcd_client *client;
@@ -405,7 +405,7 @@ static int read_while_compacted(etcd_stm *stm, void *arg)
 static void a_compaction_is_a_conflict(void **state)
 {
     (void)state;
-    for EACH_STM_FORM(form) {
+    for (int form = 0; form < STM_FORMS; form++) {
         for (int level = 0; level <= ETCD_STM_READ_COMMITTED; level++) {
             struct stm_script script;
             etcd_client *client;

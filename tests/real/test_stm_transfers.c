@@ -79,8 +79,11 @@ static const etcd_call_options patience = {.size = sizeof patience, .timeout_ms 
 
 static etcd_stm_options options_of(const struct payer *payer)
 {
-    return (etcd_stm_options){.size = sizeof(etcd_stm_options), .isolation = payer->level, .max_attempts = 1000000,
-                              .backoff_max_ms = 50, .call = &patience};
+    return (etcd_stm_options){.size = sizeof(etcd_stm_options),
+                              .isolation = payer->level,
+                              .max_attempts = 1000000,
+                              .backoff_max_ms = 50,
+                              .call = &patience};
 }
 
 static void choose(struct payer *payer)
@@ -309,8 +312,8 @@ static void by_chains(int level, bool manual)
 
     open_accounts(client);
     for (unsigned i = 0; i < PAYERS; i++)
-        payers[i] = (struct payer){.client = paying, .seed = i + 1, .level = level, .left = transfers_of_each(),
-                                   .ending = REAL_ENDING};
+        payers[i] =
+            (struct payer){.client = paying, .seed = i + 1, .level = level, .left = transfers_of_each(), .ending = REAL_ENDING};
     for (int i = 0; i < PAYERS; i++)
         pay_next(&payers[i]);
     for (int i = 0; i < PAYERS; i++) {
