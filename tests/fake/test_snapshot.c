@@ -574,7 +574,7 @@ static void a_connection_cut_anywhere(void **state)
         sink to = {0};
         int rc;
 
-        fake_server_script(server, &(fake_script){.cut = FAKE_CUT_RST, .cut_side = FAKE_CUT_WRITTEN, .cut_at = at});
+        fake_server_script(server, &(fake_script){.cut = FAKE_CUT_FIN, .cut_side = FAKE_CUT_WRITTEN, .cut_at = at});
         client = fake_client(fake_server_endpoint(server), true);
         rc = etcd_snapshot_read(client, take, &to, NULL, NULL, &err);
         if (rc == ETCD_OK && to.n != s.size + 32)
