@@ -487,7 +487,7 @@ static int make(etcd_client *client, const etcd__feed_config *config, etcd__feed
 
 int etcd__feed_open(etcd_client *client, const etcd__feed_config *config, etcd__feed **out, etcd_error *err)
 {
-    etcd__feed *feed;
+    etcd__feed *feed = NULL;
     int rc = etcd__client_check(client, err);
 
     *out = NULL;
