@@ -35,7 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KEY "bench"
+#define KEY "bench/key0000000" /* what bench_client puts */
 #define PLENTY ((int64_t)1 << 33) /* of buffer: a consumer that falls behind is another figure */
 
 typedef struct options {
