@@ -1,5 +1,5 @@
 /* Elections on a server of one member: candidates, leaders and their values, observers, in all forms and modes. Faults are in
- * test_election_faults.c. */
+ * test_contention.c. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Mutexes on a server of one member: who gets the lock and when, what it leaves behind, in all forms and modes. Faults are in
- * test_mutex_faults.c. */
+ * test_contention.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
