@@ -1,6 +1,6 @@
 /* How long calls stand still when the member that has them is killed, hangs or is cut off.
  *
- *     bench_failover [rounds]        default 5; the server is $ETCD3_TEST_ETCD, else the etcd in $PATH
+ *     bench_failover [rounds [plain|tls]]      default 5, plain; the server is $ETCD3_TEST_ETCD, else the etcd in $PATH
  *
  * A cluster of three, a proxy in front of each member, and in each round a new client with its defaults (but a short back-off).
  * Some reads are under way on every member when the fault begins; after it one begins every 5 ms. Two figures, in milliseconds
@@ -10,6 +10,7 @@
  * black holes, the last <= 1000 (silence) + 1000 (ping) + 50. */
 #include "harness/etcd_server.h"
 #include "harness/fault_proxy.h"
+#include "harness/pki.h"
 #include "measure.h"
 
 #include <etcd3/etcd.h>
@@ -33,6 +34,8 @@ struct bench {
     struct etcd_server *server;
     fault_proxy *proxies[MEMBERS];
     char endpoints[256];
+    char *directory; /* of certificates; NULL: no TLS */
+    char *ca_file, *cert_file, *key_file;
     etcd_client *client;
     struct probe probes[PROBES_MAX];
     size_t n_probes;
@@ -118,9 +121,10 @@ static void await_ready(struct bench *bench)
 
 static void connect_all(struct bench *bench)
 {
+    const etcd_tls_options *tls = bench->directory ? ETCD_TLS(.ca_file = bench->ca_file) : NULL;
     etcd_error err;
 
-    if (etcd_client_new(ETCD_CLIENT(.endpoints = bench->endpoints, .request_timeout_ms = PATIENCE_MS, .backoff_base_ms = 20,
+    if (etcd_client_new(ETCD_CLIENT(.endpoints = bench->endpoints, .tls = tls, .request_timeout_ms = PATIENCE_MS, .backoff_base_ms = 20,
                                     .backoff_max_ms = 200),
                         &bench->client, &err) < 0 ||
         etcd_put(bench->client, ETCD_STR("key"), ETCD_STR("value"), NULL, NULL, &err) < 0)
@@ -284,7 +288,7 @@ static void run_fault(struct bench *bench, const struct fault *fault, int rounds
         run_round(bench, fault, &figures, i);
         past[i] = figures.first[i] > figures.election[i] ? figures.first[i] - figures.election[i] : 0;
     }
-    printf("{\"fault\": \"%s\", \"rounds\": %d", fault->name, rounds);
+    printf("{\"fault\": \"%s\", \"tls\": %s, \"rounds\": %d", fault->name, bench->directory ? "true" : "false", rounds);
     print_values("fault_done", figures.done, rounds);
     print_values("first", figures.first, rounds);
     print_values("last", figures.last, rounds);
@@ -299,9 +303,23 @@ static void run_fault(struct bench *bench, const struct fault *fault, int rounds
 
 /* ---- the cluster ---- */
 
+static void make_certificates(struct bench *bench)
+{
+    etcd_test_cert ca = etcd_test_cert_new(&(const etcd_test_cert_spec){.cn = "bench CA", .ca = true});
+    etcd_test_cert cert = etcd_test_cert_new(
+        &(const etcd_test_cert_spec){.cn = "etcd", .sans = "IP:127.0.0.1", .eku = "serverAuth,clientAuth", .issuer = &ca});
+
+    bench->directory = etcd_test_directory_new();
+    bench->ca_file = etcd_test_file(bench->directory, "ca.pem", etcd_test_pem(&ca));
+    bench->cert_file = etcd_test_file(bench->directory, "server.pem", etcd_test_pem(&cert));
+    bench->key_file = etcd_test_file(bench->directory, "server.key", etcd_test_pem_key(&cert, NULL));
+    etcd_test_cert_free(&ca);
+    etcd_test_cert_free(&cert);
+}
+
 static void open_bench(struct bench *bench)
 {
-    struct etcd_server_options options = {.members = MEMBERS};
+    struct etcd_server_options options = {.members = MEMBERS, .cert_file = bench->cert_file, .key_file = bench->key_file};
     size_t used = 0;
 
     bench->server = etcd_server_start(&options);
@@ -319,6 +337,12 @@ static void close_bench(struct bench *bench)
     for (int i = 0; i < MEMBERS; i++)
         fault_proxy_stop(bench->proxies[i]);
     etcd_server_stop(bench->server);
+    if (bench->directory == NULL)
+        return;
+    free(bench->ca_file);
+    free(bench->cert_file);
+    free(bench->key_file);
+    etcd_test_directory_free(bench->directory);
 }
 
 int main(int argc, char **argv)
@@ -326,8 +350,10 @@ int main(int argc, char **argv)
     static struct bench bench;
     int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 5;
 
-    if (rounds < 1 || rounds > ROUNDS_MAX)
-        bench_die("usage: bench_failover [rounds, 1 to %d]", ROUNDS_MAX);
+    if (rounds < 1 || rounds > ROUNDS_MAX || (argc > 2 && strcmp(argv[2], "plain") != 0 && strcmp(argv[2], "tls") != 0))
+        bench_die("usage: bench_failover [rounds, 1 to %d [plain|tls]]", ROUNDS_MAX);
+    if (argc > 2 && strcmp(argv[2], "tls") == 0)
+        make_certificates(&bench);
     open_bench(&bench);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
         run_fault(&bench, &faults[i], rounds);

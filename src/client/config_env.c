@@ -38,7 +38,7 @@ static int read_variables(etcd_config *config, const char *prefix, etcd_error *e
 
         if (snprintf(name, sizeof name, "%s%s", prefix, variables[i].name) >= (int)sizeof name)
             return etcd__error_set(err, ETCD_ERR_ARGUMENT, "prefix is longer than %d characters", MAX_NAME / 2);
-        value = getenv(name);
+        value = getenv(name); /* NOLINT(concurrency-mt-unsafe): its caller asked for the environment */
         if (value != NULL && value[0] != '\0')
             rc = etcd__config_set(config, variables[i].setting, value, name, err);
     }

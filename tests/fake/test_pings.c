@@ -1,4 +1,4 @@
-/* How often a silent peer is pinged: at once after a second, and then again soon only if it has answered something in between, for
+/* How often a silent peer is pinged: after a second, and then again soon only if it has answered something in between, for
  * servers punish the rest. What real servers say to that is in real/test_faults.c. */
 #include "harness/fake_fixture.h"
 
@@ -31,8 +31,8 @@ static void open_scene(struct scene *s)
     s->server = fake_server_start(NULL);
     fake_server_handle(s->server, FAKE_PUT, say_nothing, NULL);
     s->client = fake_client(fake_server_endpoint(s->server), true);
-    assert_int_equal(etcd_put_async(s->client, ETCD_STR("k"), ETCD_STR("v"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = -1)), on_put,
-                                    NULL, NULL, &err),
+    assert_int_equal(etcd_put_async(s->client, ETCD_STR("k"), ETCD_STR("v"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = -1)),
+                                    on_put, NULL, NULL, &err),
                      ETCD_OK);
 }
 

@@ -104,8 +104,8 @@ static void count_pings(int level, const char *message, void *arg)
 static void hanging_again_and_again_is_noticed_each_time(void **state)
 {
     struct seen seen = {0};
-    etcd_client *client = real_client_with(
-        ETCD_CLIENT(.manual = true, .ping_timeout_ms = 60000, .log_fn = count_pings, .log_arg = &seen, .log_level = ETCD_LOG_DEBUG));
+    etcd_client *client = real_client_with(ETCD_CLIENT(.manual = true, .ping_timeout_ms = 60000, .log_fn = count_pings,
+                                                       .log_arg = &seen, .log_level = ETCD_LOG_DEBUG));
     etcd_error err;
 
     (void)state;
