@@ -188,7 +188,7 @@ void etcd_election_free(etcd_election *election)
 
 static int prefix_of(const char *name, size_t name_len, char **out, etcd_error *err)
 {
-    char *prefix;
+    char *prefix = NULL;
 
     if (name == NULL && name_len > 0)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the name is NULL");
@@ -212,7 +212,7 @@ int etcd_election_leader(etcd_client *client, const char *name, size_t name_len,
                          etcd_get_response **out, etcd_error *err)
 {
     etcd_get_response *response;
-    char *prefix;
+    char *prefix = NULL;
     int rc;
 
     if (out != NULL)
@@ -255,7 +255,7 @@ int etcd_election_leader_async(etcd_client *client, const char *name, size_t nam
                                etcd_get_fn done, void *arg, etcd_call_id *id, etcd_error *err)
 {
     asking *question;
-    char *prefix;
+    char *prefix = NULL;
     int rc;
 
     if (id != NULL)

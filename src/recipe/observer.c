@@ -349,7 +349,7 @@ static int list(etcd_observer *observer, int64_t delay_ms, etcd_error *err)
 
 static int make(etcd_client *client, const char *name, size_t name_len, bool pulled, etcd_observer **out, etcd_error *err)
 {
-    etcd_observer *observer;
+    etcd_observer *observer = NULL;
     int rc;
 
     if (name == NULL && name_len > 0)
@@ -382,7 +382,7 @@ static int start(etcd_client *client, const char *name, size_t name_len, const e
                  etcd_observer_fn fn, void *arg, etcd_observer **out, etcd_error *err)
 {
     etcd_observer_options o;
-    etcd_observer *observer;
+    etcd_observer *observer = NULL;
     int rc;
 
     if (out == NULL)
