@@ -110,7 +110,7 @@ void cli_get_read(const cli *c, cli_get_request *request)
     options->serializable = *consistency == 's';
     options->range_end = end;
     options->range_end_len = end ? (int64_t)strlen(end) : 0;
-    options->limit = cli_flag_int(c, "limit");
+    options->limit = cli_flag_int(c, "limit") > 0 ? cli_flag_int(c, "limit") : 0;
     options->prefix = cli_flag_bool(c, "prefix");
     options->from_key = cli_flag_bool(c, "from-key");
     options->keys_only = cli_flag_bool(c, "keys-only");

@@ -19,6 +19,7 @@ static void free_items(cli_flag_value *value)
 static bool read_value(cli_flag_value *value, const char *text, cli_error *error)
 {
     bool truth = false;
+    int64_t ns;
 
     switch (value->flag->type) {
     case CLI_BOOL:
@@ -31,7 +32,10 @@ static bool read_value(cli_flag_value *value, const char *text, cli_error *error
     case CLI_UINT:
         return cli_parse_uint(text, 0, &value->natural, error);
     case CLI_DURATION:
-        return cli_parse_duration(text, &value->number, error);
+        if (!cli_parse_duration(text, &ns, error))
+            return false;
+        value->number = ns;
+        return true;
     case CLI_STRINGS:
         if (!value->changed) /* the first one replaces the default, others are added */
             free_items(value);

@@ -130,6 +130,58 @@ def root_role(words, theirs, ours):
     return tuple(tuple(text.replace("\t[, <open ended>\n", "") for text in output) for output in (theirs, ours))
 
 
+@rule("3.4", "3.5")
+def lease_in_hex(words, theirs, ours):
+    """With --hex the format fields shows a lease in 16 digits since 3.6."""
+    if "--hex" not in words or "fields" not in words:
+        return None
+    return theirs, (re.sub(r'(Lease" : )0{15}', r"\1", ours[0]), ours[1])
+
+
+@rule("3.4")
+def names_in_txn(words, theirs, ours):
+    """txn -w json called the parts of an answer ResponseRange, ResponsePut, ... until 3.4."""
+    if "txn" not in words or "json" not in words:
+        return None
+    names = {"ResponseRange": "response_range", "ResponsePut": "response_put", "ResponseDeleteRange": "response_delete_range"}
+    return (re.sub("|".join(names), lambda match: names[match[0]], theirs[0]), theirs[1]), ours
+
+
+@rule("3.4", "3.5")
+def error_twice(_words, theirs, ours):
+    """An unknown command was told twice until 3.5."""
+    end = "Run 'etcdctl --help' for usage.\n"
+    if not theirs[1].startswith("Error: unknown command") or end not in theirs[1]:
+        return None
+    return (theirs[0], theirs[1].split(end)[0] + end), ours
+
+
+@rule("3.4")
+def log_of_environment(_words, theirs, ours):
+    """What is wrong with the environment was logged as text until 3.4, and is as JSON since."""
+    if "pkg/flags" not in theirs[1]:
+        return None
+    left = re.sub(r"(?m)^.* W \| pkg/flags: unrecognized environment variable .*\n", "", theirs[1])
+    left = re.sub(r'(?m)^.* C \| pkg/flags: conflicting environment variable "(.*?)".*$', r"conflicting: \1", left)
+    return (theirs[0], left), (ours[0], re.sub(r'(?m)^\{"level":"fatal".*conflicting.*"environment-variable":"(\w+)"\}$',
+                                               r"conflicting: \1", ours[1]))
+
+
+@rule("3.4", "3.5", "3.6")
+def usage_in_txn(words, theirs, ours):
+    """For a wrong flag within a transaction the flags of get, put or del are shown, of which newer versions have more."""
+    if "txn" not in words or not theirs[1].startswith("Usage:\n") or not ours[1].startswith("Usage:\n"):
+        return None
+    return (theirs[0], theirs[1].splitlines()[-1]), (ours[0], ours[1].splitlines()[-1])
+
+
+@rule("3.4", "3.5", "3.6", "3.7")
+def own_commands(_words, theirs, ours):
+    """etcd3ctl has commands of its own, in a group behind the others."""
+    cut = tuple(re.sub(r"\nAdditional commands\n(  .*\n)+", "", text) for text in ours)
+    return (theirs, cut) if cut != ours else None
+
+
 def comparable(version, words, theirs, ours):
     """The two outputs after all rules of the version."""
     for versions, function in RULES:
