@@ -257,6 +257,14 @@ static etcd__keepalive_lease *find_or_add(etcd__keepalive_core *core, int64_t id
     return room;
 }
 
+/* What one user knows serves all. */
+static void tell_deadline(etcd__keepalive_core *core, etcd__keepalive_lease *lease)
+{
+    for (etcd__keepalive_user *user = lease->users; user != NULL; user = user->next)
+        if (!user->once)
+            core->events->held(user, lease->deadline);
+}
+
 void etcd__keepalive_core_join(etcd__keepalive_core *core, etcd__keepalive_user *user, int64_t id, etcd__keepalive_lease *room,
                                int64_t deadline, int64_t now)
 {
@@ -269,8 +277,8 @@ void etcd__keepalive_core_join(etcd__keepalive_core *core, etcd__keepalive_user 
     core->n_users++;
     if (deadline != ETCD__NEVER && (lease->deadline == ETCD__NEVER || lease->deadline < deadline))
         lease->deadline = deadline;
-    if (!user->once && lease->deadline != ETCD__NEVER)
-        core->events->held(user, lease->deadline);
+    if (lease->deadline != ETCD__NEVER)
+        tell_deadline(core, lease);
     lease->renew_at = now; /* so that the first answer comes at once */
     reschedule(core, lease, now);
     if (core->stream == ETCD__KEEPALIVE_NO_STREAM)
