@@ -642,6 +642,11 @@ bool etcd__channel_renew_token(etcd__call *call, int code)
     return renews_token(call, code);
 }
 
+void etcd__channel_describe_wait(const etcd__call *call, char *text, size_t size)
+{
+    etcd__describe_wait(call, &call->channel->peers, needs_token(call), text, size);
+}
+
 int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err)
 {
     int rc = etcd__peers_set(&channel->peers, endpoints, err);

@@ -54,6 +54,9 @@ void etcd__channel_resume(etcd__call *call);
  *  `code` is the error that it told. */
 bool etcd__channel_renew_token(etcd__call *call, int code);
 
+/** Why a call that was started has not ended yet, for people. */
+void etcd__channel_describe_wait(const etcd__call *call, char *text, size_t size);
+
 /** Replaces the endpoints; see etcd__peers_set(). */
 int etcd__channel_set_endpoints(etcd__channel *channel, const char *endpoints, etcd_error *err);
 

@@ -262,12 +262,14 @@ static int start_thread(etcd_client *client, etcd_error *err)
     if (client->manual)
         return ETCD_OK;
     etcd__client_ref(client);
+    client->shared.io_lives = true;
     (void)sigfillset(&all); /* the thread inherits it: the program's handlers never run there */
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = uv_thread_create(&client->io_thread, etcd__driver_main, client);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0)
         return ETCD_OK;
+    client->shared.io_lives = false;
     atomic_fetch_sub_explicit(&client->refs, 1, memory_order_relaxed);
     return etcd__error_system(err, "start the I/O thread", -rc);
 }
@@ -379,7 +381,9 @@ static void free_forked(etcd_client *client)
         return;
     etcd__channel_close(client->io.channel, false);
     etcd__calls_each(client, etcd__user_call_free);
-    destroy(client);
+    if (client->shared.io_lives) /* not here */
+        etcd__client_unref(client);
+    etcd__client_unref(client); /* children of the handle may still have theirs */
 }
 
 void etcd_client_free(etcd_client *client)

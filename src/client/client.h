@@ -108,6 +108,7 @@ struct etcd_client {
         unsigned drives;        /* turns taken by callers, to see whether they are still at it */
         bool io_waits;          /* the I/O thread sleeps until the seat is left */
         bool stop;              /* the I/O thread is to end */
+        bool io_lives;          /* the I/O thread holds a reference */
         etcd__list submitted;   /* etcd__user_call: not seen by the channel yet */
         etcd__list to_cancel;   /* etcd__user_call.cancel_node */
         etcd__list jobs;        /* etcd__job */
@@ -230,6 +231,9 @@ void etcd__cancel_detach(etcd__cancel_link *link);
 
 /** Hands a submitted call to the channel. The driver only. */
 void etcd__user_call_start(etcd__user_call *call);
+
+/** Ends a call that was started and has not ended with ETCD_ERR_CANCELED. The driver only. */
+void etcd__user_call_cancel(etcd__user_call *call);
 
 /** Decodes the result where that is the driver's work, tells the user, and frees the call (but a blocking one, which
  *  its caller frees). */

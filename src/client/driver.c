@@ -53,7 +53,7 @@ void etcd__driver_start_submitted(etcd_client *client)
         etcd__user_call *call = ETCD__CONTAINER_OF(node, etcd__user_call, cancel_node);
 
         if (!call->has_ended)
-            etcd__channel_cancel(client->io.channel, &call->call, ETCD_ERR_CANCELED);
+            etcd__user_call_cancel(call);
     }
     while ((node = etcd__list_pop_front(&jobs)) != NULL) {
         etcd__job *job = ETCD__CONTAINER_OF(node, etcd__job, node);
@@ -315,6 +315,7 @@ void etcd__driver_main(void *arg)
         if (seat_is_wanted(client))
             uv_cond_broadcast(&client->shared.changed);
     }
+    client->shared.io_lives = false;
     uv_mutex_unlock(&client->shared.lock);
     etcd__client_unref(client);
 }

@@ -91,6 +91,14 @@ void etcd__user_call_start(etcd__user_call *call)
         etcd__channel_start(call->client->io.channel, &call->call);
 }
 
+void etcd__user_call_cancel(etcd__user_call *call)
+{
+    if (call->unary->cancel != NULL)
+        call->unary->cancel(call, ETCD_ERR_CANCELED);
+    else
+        etcd__channel_cancel(call->client->io.channel, &call->call, ETCD_ERR_CANCELED);
+}
+
 void etcd__user_call_free(etcd__user_call *call)
 {
     if (call->form == ETCD__FORM_BLOCKING)

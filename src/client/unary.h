@@ -29,9 +29,11 @@ typedef struct etcd__unary {
      * first), which is the user's in the end, and stores the next request of the same method in `*request`; NULL: that
      * was the last. `read_only` holds for the first request. The driver only. */
     int (*next)(void **result, void *response, const void **request, etcd_error *err);
-    /* Optional: starts the call in its own way, with etcd__channel_start() in the end; and is told when it is done, whatever
-     * the result. The driver only. */
+    /* Optional: starts the call in its own way, with etcd__channel_start() in the end, or with the call's on_done(); and is
+     * told when it is done, whatever the result. `cancel`, for those who do without the channel, stands for
+     * etcd__channel_cancel(). The driver only. */
     void (*start)(struct etcd__user_call *call);
+    void (*cancel)(struct etcd__user_call *call, int code);
     void (*done)(struct etcd__user_call *call);
     void *context; /* theirs */
 } etcd__unary;

@@ -1,12 +1,9 @@
-/* Leases kept alive: the binding of service/keepalive_core.h to a client. See <etcd3/keepalive.h>.
+/* Handles of leases that are kept alive. See <etcd3/keepalive.h>; the work is done by service/keepalive_core.h.
  *
- * A client has one hub, an attachment: the core, its stream, its timer. The driver alone runs it. A handle is shared in
- * three ways: `deadline` is atomic, `queued` and `cancel` are atomic doors to the driver, and what the consumer of the
- * pulled form and the driver both touch (`pulled`, `code`, `why`) is under the client's lock. The mailbox is made when the
- * consumer first asks, so that a lease of which nobody wants to see each beat stays small.
- *
- * The boot clock counts while the machine sleeps, the loop's timers do not. So the timer is never set for longer than
- * LOOK_EVERY, and every wake-up reads the boot clock. */
+ * The driver runs the core; a handle is shared with it in three ways: `deadline` is atomic, `queued` and `cancel` are
+ * atomic doors to the driver, and what the consumer of the pulled form and the driver both touch (`pulled`, `code`, `why`)
+ * is under the client's lock. The mailbox is made when the consumer first asks, so that a lease of which nobody wants to
+ * see each beat stays small. */
 #include <etcd3/keepalive.h>
 
 #include "base/alloc.h"
@@ -14,19 +11,13 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "base/response.h"
-#include "channel/peer.h"
 #include "client/client.h"
 #include "client/mailbox.h"
-#include "service/keepalive_core.h"
-#include "wire/messages.h"
+#include "service/keepalive_hub.h"
 
-#include <string.h>
-#include <unistd.h>
 
 #define KEEP_ANSWERS 16
 #define DELIVER_MOST 64               /* callbacks in a row */
-#define LOOK_EVERY ETCD__SECOND       /* at the boot clock */
-#define REQUEST_MAX 16                /* a length-prefixed request */
 #define TTL_MAX_S (INT64_MAX / 4 / ETCD__SECOND)
 
 struct etcd_keepalive {
@@ -37,7 +28,6 @@ struct etcd_keepalive {
     int64_t lease;
     etcd_error *why; /* under the lock; of the end. NULL when there was no memory for it */
     int32_t code;    /* under the lock; ETCD_OK while it goes on */
-    pid_t made_by;
     bool with_callback; /* constant */
     bool joined;        /* io */
     bool finished;      /* io: has ended */
@@ -58,35 +48,12 @@ struct etcd_keepalive {
     } form;
 };
 
-typedef struct hub {
-    etcd__attachment attachment;
-    etcd_client *client;
-    etcd__keepalive_core core;
-    etcd__call call;
-    bool abandoned; /* the stream's end is known already */
-    bool closed;
-    uint8_t *batch; /* requests that leave together */
-    size_t batch_len, batch_cap;
-    bool batch_failed;
-    etcd__task work;
-    etcd__timer timer;
-    etcd__list ready; /* etcd_keepalive.form.called.ready */
-    etcd__task dispatch;
-} hub;
-
 _Static_assert(sizeof(struct etcd_keepalive) + sizeof(etcd__keepalive_lease) <= 248,
                "a lease costs at most 256 bytes with its bucket");
-
-static const char hub_kind;
 
 static etcd_keepalive *handle_of(etcd__keepalive_user *user)
 {
     return ETCD__CONTAINER_OF(user, etcd_keepalive, user);
-}
-
-static hub *hub_of(etcd__keepalive_core *core)
-{
-    return ETCD__CONTAINER_OF(core, hub, core);
 }
 
 static void lock(etcd_keepalive *keepalive)
@@ -97,13 +64,6 @@ static void lock(etcd_keepalive *keepalive)
 static void unlock(etcd_keepalive *keepalive)
 {
     uv_mutex_unlock(&keepalive->client->shared.lock);
-}
-
-static hub *find_hub(etcd_client *client)
-{
-    etcd__attachment *attachment = etcd__client_attachment(client, &hub_kind);
-
-    return attachment ? ETCD__CONTAINER_OF(attachment, hub, attachment) : NULL;
 }
 
 /* --- handles: what the core tells them -------------------------------------------------------- */
@@ -117,7 +77,7 @@ static etcd_keepalive_response *copy_of(const etcd_keepalive_response *answer)
     return copy;
 }
 
-static void on_held(etcd__keepalive_user *user, int64_t deadline)
+void etcd__keepalive_handle_held(etcd__keepalive_user *user, int64_t deadline)
 {
     atomic_store_explicit(&handle_of(user)->deadline, deadline, memory_order_relaxed);
 }
@@ -137,14 +97,14 @@ static void put(etcd__mailbox *mailbox, const etcd_keepalive_response *answer)
 
 static void make_ready(etcd_keepalive *keepalive)
 {
-    hub *h = find_hub(keepalive->client);
+    etcd__keepalive_hub *h = etcd__keepalive_hub_find(keepalive->client);
 
     etcd__list_remove(&keepalive->form.called.ready);
     etcd__list_push_back(&h->ready, &keepalive->form.called.ready);
     etcd__loop_defer(h->client->io.loop, &h->dispatch);
 }
 
-static void on_answer(etcd__keepalive_user *user, const etcd_keepalive_response *answer)
+void etcd__keepalive_handle_answer(etcd__keepalive_user *user, const etcd_keepalive_response *answer)
 {
     etcd_keepalive *keepalive = handle_of(user);
     etcd__mailbox *mailbox;
@@ -184,7 +144,7 @@ static void end_handle(etcd_keepalive *keepalive, const etcd_error *why)
         etcd__mailbox_end(mailbox, why, true);
 }
 
-static void on_end(etcd__keepalive_user *user, const etcd_error *why)
+void etcd__keepalive_handle_end(etcd__keepalive_user *user, const etcd_error *why)
 {
     etcd_keepalive *keepalive = handle_of(user);
 
@@ -210,7 +170,7 @@ static void tell_end(etcd_keepalive *keepalive)
 }
 
 /* Tells the callback what it has to hear: the answer before the end. */
-static void tell(hub *h, etcd_keepalive *keepalive)
+static void tell(etcd__keepalive_hub *h, etcd_keepalive *keepalive)
 {
     etcd_keepalive_response *answer = keepalive->form.called.answer;
 
@@ -226,9 +186,8 @@ static void tell(hub *h, etcd_keepalive *keepalive)
         tell_end(keepalive);
 }
 
-static void dispatch(void *arg)
+void etcd__keepalive_handles_tell(etcd__keepalive_hub *h)
 {
-    hub *h = arg;
     etcd_client *client = h->client;
     etcd__list *node;
 
@@ -239,223 +198,9 @@ static void dispatch(void *arg)
         etcd__loop_defer(client->io.loop, &h->dispatch);
 }
 
-/* --- the stream ------------------------------------------------------------------------------- */
-
-static void arm(hub *h)
-{
-    int64_t next = etcd__keepalive_core_next(&h->core), wait;
-
-    if (next == ETCD__NEVER) {
-        etcd__loop_timer_stop(h->client->io.loop, &h->timer);
-        return;
-    }
-    wait = next - etcd__clock_boot();
-    wait = wait < 0 ? 0 : wait > LOOK_EVERY ? LOOK_EVERY : wait;
-    etcd__loop_timer_start(h->client->io.loop, &h->timer, etcd__clock_monotonic() + wait);
-}
-
-static void work(void *arg)
-{
-    hub *h = arg;
-
-    if (h->closed)
-        return;
-    etcd__keepalive_core_run(&h->core, etcd__clock_boot());
-    arm(h);
-}
-
-static void touch(hub *h)
-{
-    etcd__loop_defer(h->client->io.loop, &h->work);
-}
-
-static void on_open(etcd__call *call)
-{
-    hub *h = ETCD__CONTAINER_OF(call, hub, call);
-
-    etcd__keepalive_core_opened(&h->core, etcd__clock_boot());
-    touch(h);
-}
-
-static void abandon(hub *h)
-{
-    h->abandoned = true;
-    etcd__channel_cancel(h->client->io.channel, &h->call, ETCD_ERR_UNAVAILABLE);
-}
-
-static void on_message(etcd__call *call, uint8_t *data, size_t len)
-{
-    hub *h = ETCD__CONTAINER_OF(call, hub, call);
-    etcd_keepalive_response response;
-    etcd_error err;
-    int rc = etcd__pb_decode(&etcd__keepalive_response_type, data, len, NULL, &response, &err);
-
-    etcd__free(data);
-    if (rc == ETCD_OK) {
-        etcd__keepalive_core_answer(&h->core, &response, etcd__clock_boot());
-    } else {
-        abandon(h);
-        etcd__keepalive_core_lost(&h->core, &err, true, etcd__clock_boot());
-    }
-    touch(h);
-}
-
-static void on_done(etcd__call *call)
-{
-    hub *h = ETCD__CONTAINER_OF(call, hub, call);
-    etcd_error *err = call->error, plain;
-
-    call->error = NULL;
-    if (!h->abandoned) {
-        etcd__error_set(&plain, call->code, "%s", etcd_error_text(call->code));
-        etcd__keepalive_core_lost(&h->core, err && call->code != ETCD_OK ? err : &plain, call->again, etcd__clock_boot());
-        touch(h);
-    }
-    etcd__free(err);
-}
-
-static void core_open(etcd__keepalive_core *core)
-{
-    hub *h = hub_of(core);
-
-    h->abandoned = false;
-    h->call = (etcd__call){.method = &etcd__rpc_methods[ETCD__RPC_LEASE_KEEP_ALIVE],
-                           .deadline = ETCD__NEVER,
-                           .streaming = true,
-                           .endless = true,
-                           .read_only = true,
-                           .require_leader = true,
-                           .on_open = on_open,
-                           .on_message = on_message,
-                           .on_done = on_done};
-    etcd__channel_start(h->client->io.channel, &h->call);
-}
-
-static void core_give_up(etcd__keepalive_core *core)
-{
-    hub *h = hub_of(core);
-
-    if (h->call.served_by != NULL)
-        etcd__peer_avoid(h->call.served_by); /* another may serve */
-    abandon(h);
-}
-
-/* Room for one more request. */
-static bool reserve(hub *h)
-{
-    size_t cap = h->batch_cap > 0 ? h->batch_cap * 2 : 16 * REQUEST_MAX;
-    uint8_t *batch;
-
-    if (h->batch_cap - h->batch_len >= REQUEST_MAX)
-        return true;
-    batch = etcd__realloc(h->batch, cap);
-    if (batch == NULL)
-        return false;
-    h->batch = batch;
-    h->batch_cap = cap;
-    return true;
-}
-
-static void core_request(etcd__keepalive_core *core, int64_t id)
-{
-    const etcd__lease_keep_alive_request request = {.id = id};
-    size_t size = etcd__pb_encoded_size(&etcd__lease_keep_alive_request_type, &request);
-    hub *h = hub_of(core);
-
-    if (!reserve(h)) {
-        h->batch_failed = true;
-        return;
-    }
-    etcd__grpc_prefix_write(h->batch + h->batch_len, (uint32_t)size);
-    etcd__pb_encode(&etcd__lease_keep_alive_request_type, &request, h->batch + h->batch_len + ETCD__GRPC_PREFIX, size);
-    h->batch_len += ETCD__GRPC_PREFIX + size;
-}
-
-static bool core_flush(etcd__keepalive_core *core)
-{
-    hub *h = hub_of(core);
-    bool taken = !h->batch_failed && etcd__channel_send(&h->call, h->batch, h->batch_len, false) == ETCD_OK;
-
-    h->batch_len = 0;
-    h->batch_failed = false;
-    return taken;
-}
-
-static void core_release(etcd__keepalive_lease *lease)
-{
-    etcd__free(lease);
-}
-
-static const etcd__keepalive_events core_events = {
-    .open = core_open,
-    .give_up = core_give_up,
-    .request = core_request,
-    .flush = core_flush,
-    .held = on_held,
-    .answer = on_answer,
-    .end = on_end,
-    .release = core_release,
-};
-
-/* --- the hub ---------------------------------------------------------------------------------- */
-
-static void hub_close(etcd__attachment *attachment)
-{
-    hub *h = ETCD__CONTAINER_OF(attachment, hub, attachment);
-    bool has_stream = h->core.stream != ETCD__KEEPALIVE_NO_STREAM;
-    etcd_error why;
-
-    etcd__error_set(&why, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
-    h->closed = true;
-    etcd__keepalive_core_close(&h->core, &why);
-    if (has_stream)
-        abandon(h);
-    etcd__loop_timer_stop(h->client->io.loop, &h->timer);
-    etcd__list_remove(&h->work.node);
-    do
-        dispatch(h);
-    while (!etcd__list_empty(&h->ready));
-    etcd__list_remove(&h->dispatch.node);
-}
-
-static void hub_free(etcd__attachment *attachment)
-{
-    hub *h = ETCD__CONTAINER_OF(attachment, hub, attachment);
-
-    etcd__keepalive_core_free(&h->core);
-    etcd__free(h->call.error);
-    etcd__free(h->batch);
-    etcd__free(h);
-}
-
-static hub *make_hub(etcd_client *client)
-{
-    hub *h = etcd__calloc(1, sizeof *h);
-    etcd__random random;
-
-    if (h == NULL)
-        return NULL;
-    etcd__random_init(&random);
-    h->client = client;
-    h->attachment = (etcd__attachment){.kind = &hub_kind, .close = hub_close, .free = hub_free};
-    etcd__list_init(&h->attachment.node);
-    etcd__keepalive_core_init(&h->core, &core_events, etcd__random_next(&random));
-    etcd__list_init(&h->work.node);
-    h->work.fn = work;
-    h->work.arg = h;
-    h->timer.fn = work;
-    h->timer.arg = h;
-    etcd__list_init(&h->ready);
-    etcd__list_init(&h->dispatch.node);
-    h->dispatch.fn = dispatch;
-    h->dispatch.arg = h;
-    etcd__client_attach(client, &h->attachment);
-    return h;
-}
-
 /* --- handles: what they ask of the driver ------------------------------------------------------ */
 
-static void join(hub *h, etcd_keepalive *keepalive)
+static void join(etcd__keepalive_hub *h, etcd_keepalive *keepalive)
 {
     int64_t deadline = atomic_load(&keepalive->deadline);
     etcd__keepalive_lease *room = keepalive->user.lease;
@@ -475,7 +220,7 @@ static void finish(etcd_keepalive *keepalive, int code)
     end_handle(keepalive, &why);
     if (!keepalive->with_callback)
         return;
-    if (find_hub(keepalive->client) != NULL)
+    if (etcd__keepalive_hub_find(keepalive->client) != NULL)
         make_ready(keepalive);
     else
         tell_end(keepalive);
@@ -485,11 +230,11 @@ static void finish(etcd_keepalive *keepalive, int code)
 static void on_job(etcd__job *job)
 {
     etcd_keepalive *keepalive = ETCD__CONTAINER_OF(job, etcd_keepalive, job);
-    hub *h = find_hub(keepalive->client);
+    etcd__keepalive_hub *h = etcd__keepalive_hub_find(keepalive->client);
 
     atomic_store(&keepalive->queued, false); /* before it is looked what there is to do */
     if (!keepalive->joined && !keepalive->finished) {
-        if (h == NULL && (h = make_hub(keepalive->client)) == NULL) {
+        if (h == NULL && (h = etcd__keepalive_hub_make(keepalive->client)) == NULL) {
             finish(keepalive, ETCD_ERR_NO_MEMORY);
             return;
         }
@@ -504,7 +249,7 @@ static void on_job(etcd__job *job)
         etcd__keepalive_core_leave(&h->core, &keepalive->user);
         finish(keepalive, ETCD_ERR_CANCELED);
     }
-    touch(h);
+    etcd__keepalive_hub_touch(h);
 }
 
 /* Has the driver look at the handle. False when the client is closed. */
@@ -556,7 +301,6 @@ static etcd_keepalive *make_handle(etcd_client *client, int64_t lease)
     keepalive->client = client;
     keepalive->user.lease = room;
     keepalive->lease = lease;
-    keepalive->made_by = getpid();
     etcd__list_init(&keepalive->job.node);
     keepalive->job.fn = on_job;
     return keepalive;
@@ -564,7 +308,7 @@ static etcd_keepalive *make_handle(etcd_client *client, int64_t lease)
 
 static bool is_forked(const etcd_keepalive *keepalive)
 {
-    return keepalive->made_by != getpid();
+    return etcd__fork_mark_passed(&keepalive->client->made);
 }
 
 /* Releases what the handle has; it is in no list any more. In a child after fork(), too. */
@@ -744,7 +488,7 @@ void etcd_keepalive_cancel(etcd_keepalive *keepalive)
 void etcd_keepalive_free(etcd_keepalive *keepalive)
 {
     etcd_client *client;
-    hub *h;
+    etcd__keepalive_hub *h;
     bool seated;
 
     if (keepalive == NULL)
@@ -758,7 +502,7 @@ void etcd_keepalive_free(etcd_keepalive *keepalive)
     uv_mutex_lock(&client->shared.lock);
     etcd__list_remove(&keepalive->job.node);
     uv_mutex_unlock(&client->shared.lock);
-    h = find_hub(client);
+    h = etcd__keepalive_hub_find(client);
     if (keepalive->joined)
         etcd__keepalive_core_leave(&h->core, &keepalive->user);
     if (keepalive->with_callback)

@@ -218,7 +218,7 @@ static void end_users(etcd__keepalive_core *core, etcd__keepalive_lease *lease, 
         if (spare_once && user->once)
             continue;
         unlink_user(core, user);
-        core->events->end(user, why);
+        core->events->end(core, user, why);
     }
 }
 
@@ -445,7 +445,7 @@ static bool tell_users(etcd__keepalive_core *core, etcd__keepalive_lease *lease,
             unlink_user(core, user);
         else
             core->events->held(user, lease->deadline);
-        core->events->answer(user, response);
+        core->events->answer(core, user, response);
     }
     return more;
 }

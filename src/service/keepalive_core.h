@@ -53,9 +53,9 @@ typedef struct etcd__keepalive_events {
     /* The lease is surely held until `deadline`. */
     void (*held)(etcd__keepalive_user *user, int64_t deadline);
     /* An answer. A `once` user has left with it. */
-    void (*answer)(etcd__keepalive_user *user, const etcd_keepalive_response *response);
+    void (*answer)(etcd__keepalive_core *core, etcd__keepalive_user *user, const etcd_keepalive_response *response);
     /* The user has left, for this reason. */
-    void (*end)(etcd__keepalive_user *user, const etcd_error *why);
+    void (*end)(etcd__keepalive_core *core, etcd__keepalive_user *user, const etcd_error *why);
     /* The lease is not known any more. */
     void (*release)(etcd__keepalive_lease *lease);
 } etcd__keepalive_events;

@@ -70,14 +70,16 @@ static void on_held(etcd__keepalive_user *user, int64_t deadline)
     holder_of(user)->claim = deadline;
 }
 
-static void on_answer(etcd__keepalive_user *user, const etcd_keepalive_response *response)
+static void on_answer(etcd__keepalive_core *core, etcd__keepalive_user *user, const etcd_keepalive_response *response)
 {
+    (void)core;
     assert_true(response->ttl_s > 0);
     holder_of(user)->answers++;
 }
 
-static void on_end(etcd__keepalive_user *user, const etcd_error *why)
+static void on_end(etcd__keepalive_core *core, etcd__keepalive_user *user, const etcd_error *why)
 {
+    (void)core;
     holder_of(user)->ends++;
     holder_of(user)->why = *why;
 }

@@ -233,22 +233,24 @@ static void on_held(etcd__keepalive_user *user, int64_t deadline)
     h->claim = deadline;
 }
 
-static void on_answer(etcd__keepalive_user *user, const etcd_keepalive_response *response)
+static void on_answer(etcd__keepalive_core *core, etcd__keepalive_user *user, const etcd_keepalive_response *response)
 {
     sim *s = the_sim;
     holder *h = holder_of(user);
 
+    (void)core;
     require(s, h->in && response->id == h->lease + 1 && response->ttl_s > 0);
     if (h->once)
         h->in = false;
 }
 
-static void on_end(etcd__keepalive_user *user, const etcd_error *why)
+static void on_end(etcd__keepalive_core *core, etcd__keepalive_user *user, const etcd_error *why)
 {
     sim *s = the_sim;
     holder *h = holder_of(user);
     const held_lease *lease = &s->leases[h->lease];
 
+    (void)core;
     require(s, h->in);
     h->in = false;
     switch (why->code) {
