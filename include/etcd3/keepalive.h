@@ -66,7 +66,8 @@ ETCD_EXPORT int etcd_keepalive_start(etcd_client *client, int64_t lease, const e
  *  ETCD_ERR_TIMED_OUT: none came, the lease is still kept alive. Any other error is the end, and returned again by later
  *  calls: ETCD_ERR_LEASE_EXPIRED (no answer came in time: it may be lost), ETCD_ERR_LEASE_NOT_FOUND (the server does not
  *  have it, or not any more: revoked or expired), ETCD_ERR_AUTH_FAILED and what else another try would be refused with,
- *  ETCD_ERR_CANCELED, ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to wait. Since 0.1. */
+ *  ETCD_ERR_CANCELED, ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to
+ *  wait; ETCD_ERR_ARGUMENT for the callback form. Since 0.1. */
 ETCD_EXPORT int etcd_keepalive_next(etcd_keepalive *keepalive, int64_t timeout_ms, etcd_keepalive_response **out,
                                     etcd_error *err);
 

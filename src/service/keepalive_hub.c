@@ -94,7 +94,7 @@ static void on_done(etcd__call *call)
     etcd_error *err = call->error, plain;
 
     call->error = NULL;
-    if (!h->abandoned) {
+    if (!h->abandoned && !etcd__fork_mark_passed(&h->client->made)) { /* a child's handles may be freed by now */
         etcd__error_set(&plain, call->code, "%s", etcd_error_text(call->code));
         etcd__keepalive_core_lost(&h->core, err && call->code != ETCD_OK ? err : &plain, call->again, etcd__clock_boot());
         etcd__keepalive_hub_touch(h);

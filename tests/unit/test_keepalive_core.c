@@ -396,26 +396,6 @@ static void a_jump_of_the_clock_is_seen(void **state)
             assert_int_equal(h.claim, START + 12 * S);
         finish();
     }
-    holder h = {0};
-
-    with_lease(&h);
-    answer(1, 9);
-    r.now = START + 1000 * S;
-    run();
-    assert_int_equal(h.why.code, ETCD_ERR_LEASE_EXPIRED);
-    finish();
-}
-
-static void a_claim_ends_though_there_was_never_an_answer(void **state)
-{
-    holder h = {0};
-
-    (void)state;
-    begin();
-    join(&h, 1, START + 5 * S);
-    run_until(START + 5 * S);
-    assert_int_equal(h.why.code, ETCD_ERR_LEASE_EXPIRED);
-    finish();
 }
 
 static void a_longer_ttl_than_time_itself_is_cut(void **state)
@@ -795,7 +775,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_lease_that_is_gone_ends_at_once),
     cmocka_unit_test(without_an_answer_it_ends_at_the_deadline),
     cmocka_unit_test(a_jump_of_the_clock_is_seen),
-    cmocka_unit_test(a_claim_ends_though_there_was_never_an_answer),
     cmocka_unit_test(a_longer_ttl_than_time_itself_is_cut),
     cmocka_unit_test(a_lost_request_goes_out_on_the_next_stream),
     cmocka_unit_test(a_lease_that_is_not_due_waits_on_a_new_stream),

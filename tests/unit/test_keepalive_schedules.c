@@ -1,5 +1,5 @@
-/* Random schedules for the lease state machine: leases, users, streams that break, fall silent or are slow, a server that restarts,
- * changes its leader, loses leases, and a process that stands still, all under one fake clock. What must hold in each:
+/* Random schedules for the lease state machine: leases, users, streams that break, fall silent or are slow, a server that
+ * restarts, changes its leader, loses leases, and a process that stands still, all under one fake clock. What must hold in each:
  *
  * - Nobody is told of a deadline behind the moment at which the server gives the lease away (P6), unless somebody revoked it.
  * - Whoever has a deadline that is over knows it: it ended, with ETCD_ERR_LEASE_EXPIRED, and not before.
@@ -77,7 +77,8 @@ static void require_that(const sim *s, bool condition, const char *text, int lin
 {
     if (condition)
         return;
-    (void)fprintf(stderr, "line %d: %s\n  at %" PRId64 " ms; replay with ETCD3_SEED=%" PRIu64 "\n", line, text, s->now / MS, s->seed);
+    (void)fprintf(stderr, "line %d: %s\n  at %" PRId64 " ms; replay with ETCD3_SEED=%" PRIu64 "\n", line, text, s->now / MS,
+                  s->seed);
     abort();
 }
 

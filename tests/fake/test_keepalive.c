@@ -1,0 +1,843 @@
+/* Handles on leases, against a server that answers, falls silent, refuses, breaks and lies as told: both forms, ends and their
+ * reasons, frees and cancels from everywhere, single renewals over the shared stream. */
+#include "harness/alloc.h"
+#include "harness/fake_fixture.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { GONE = 404, THREADS = 4, ROUNDS = 150 };
+
+/* ---- the server ---- */
+
+typedef struct service {
+    fake_server *server;
+    atomic_int ttl_s;
+    atomic_bool silent;
+    atomic_int status; /* instead of an answer; 0: none */
+    atomic_bool garbled;
+    atomic_int streams;
+    /* the server's thread */
+    int conn;
+    int32_t stream_id;
+} service;
+
+/* The first message of a stream is answered with headers before. */
+static void open_answer(service *s, fake_request *request)
+{
+    if (s->conn == request->conn && s->stream_id == request->stream_id)
+        return;
+    s->conn = request->conn;
+    s->stream_id = request->stream_id;
+    atomic_fetch_add(&s->streams, 1);
+    fake_reply_headers(request);
+}
+
+static void keep_alive(fake_request *request, void *arg)
+{
+    const etcd__lease_keep_alive_request *message = request->message;
+    service *s = arg;
+    etcd_keepalive_response answer = {.header = {.cluster_id = 7, .revision = 3}, .ttl_s = atomic_load(&s->ttl_s)};
+    int status = atomic_load(&s->status);
+
+    open_answer(s, request);
+    if (request->complete && !message) {
+        fake_reply_status(request, 0, NULL);
+        return;
+    }
+    answer.id = message->id;
+    if (message->id == GONE)
+        answer.ttl_s = 0;
+    if (status != 0)
+        fake_reply_status(request, status, NULL);
+    else if (atomic_load(&s->garbled))
+        fake_reply_payload(request, 0, "\x0a\xff\xff\xff\xff\x0f", 6);
+    else if (!atomic_load(&s->silent))
+        fake_reply_message(request, &etcd__keepalive_response_type, &answer);
+    if (request->complete)
+        fake_reply_status(request, 0, NULL);
+}
+
+static service the_service; /* one test, one process */
+
+static etcd_client *begin(bool manual)
+{
+    service *s = &the_service;
+
+    s->conn = -1;
+    atomic_store(&s->ttl_s, 9);
+    s->server = fake_server_start(NULL);
+    fake_server_handle_messages(s->server, FAKE_KEEP_ALIVE, keep_alive, s);
+    return fake_client(fake_server_endpoint(s->server), manual);
+}
+
+static void finish(etcd_client *client)
+{
+    etcd_client_free(client);
+    assert_int_equal(fake_server_violations(the_service.server), 0);
+    fake_server_stop(the_service.server);
+}
+
+static size_t asked(void)
+{
+    return fake_server_count(the_service.server, FAKE_KEEP_ALIVE);
+}
+
+/* ---- the pulled form ---- */
+
+static etcd_keepalive *open_one(etcd_client *client, int64_t lease, int64_t ttl_s)
+{
+    etcd_keepalive *keepalive;
+    etcd_error err;
+
+    if (etcd_keepalive_open(client, lease, ETCD_KEEPALIVE(.ttl_s = ttl_s), &keepalive, &err) != ETCD_OK)
+        fail_msg("etcd_keepalive_open: %s", err.message);
+    return keepalive;
+}
+
+static void take_answer(etcd_keepalive *keepalive)
+{
+    etcd_keepalive_response *answer;
+    etcd_error err;
+
+    if (etcd_keepalive_next(keepalive, FAKE_WAIT_MS, &answer, &err) != ETCD_OK)
+        fail_msg("etcd_keepalive_next: %s", err.message);
+    assert_int_equal(answer->id, etcd_keepalive_lease(keepalive));
+    assert_int_equal(answer->ttl_s, atomic_load(&the_service.ttl_s));
+    assert_int_equal(answer->header.cluster_id, 7);
+    etcd_response_free(answer);
+}
+
+/* Takes until the end, which is told again and again. */
+static void await_end(etcd_keepalive *keepalive, int code, etcd_error *err)
+{
+    etcd_keepalive_response *answer;
+    int rc;
+
+    while ((rc = etcd_keepalive_next(keepalive, FAKE_WAIT_MS, &answer, err)) == ETCD_OK)
+        etcd_response_free(answer);
+    assert_null(answer);
+    assert_int_equal(rc, code);
+    assert_int_equal(err->code, code);
+    assert_int_equal(etcd_keepalive_remaining_ms(keepalive), 0);
+    assert_int_equal(etcd_keepalive_next(keepalive, 0, &answer, NULL), code);
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    assert_true(fd >= 0);
+    return poll(&p, 1, 0) == 1;
+}
+
+static void await_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    assert_int_equal(poll(&p, 1, FAKE_WAIT_MS), 1);
+}
+
+static void the_first_answer_comes_at_once(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive = open_one(client, 11, 0);
+    etcd_keepalive_response *answer;
+    etcd_error err;
+    fake_seen first;
+
+    (void)state;
+    assert_int_equal(etcd_keepalive_lease(keepalive), 11);
+    take_answer(keepalive);
+    assert_true(etcd_keepalive_remaining_ms(keepalive) > 0);
+    assert_true(etcd_keepalive_remaining_ms(keepalive) <= 9000);
+    assert_int_equal(etcd_keepalive_next(keepalive, 0, &answer, &err), ETCD_ERR_TIMED_OUT);
+    assert_null(answer);
+    first = fake_server_seen(the_service.server, 0);
+    assert_string_equal(fake_seen_header(&first, "hasleader"), "true");
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+static void all_leases_share_a_stream(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalives[100];
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        keepalives[i] = open_one(client, i + 1000, 9);
+    for (int i = 0; i < 100; i++)
+        take_answer(keepalives[i]);
+    assert_int_equal(atomic_load(&the_service.streams), 1);
+    assert_int_equal(asked(), 100);
+    for (int i = 0; i < 100; i++)
+        etcd_keepalive_free(keepalives[i]);
+    finish(client);
+}
+
+static void a_descriptor_tells_of_answers_and_of_the_end(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive = open_one(client, 11, 0);
+    int fd = etcd_keepalive_fd(keepalive);
+    etcd_error err;
+
+    (void)state;
+    await_readable(fd);
+    take_answer(keepalive);
+    assert_false(is_readable(fd));
+    etcd_keepalive_cancel(keepalive);
+    await_readable(fd);
+    await_end(keepalive, ETCD_ERR_CANCELED, &err);
+    assert_true(is_readable(fd));
+    etcd_keepalive_cancel(keepalive);
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+/* Every new handle has the lease renewed at once: a way to many answers. */
+static void renew_many(etcd_client *client, int64_t lease, int n)
+{
+    for (int i = 0; i < n; i++) {
+        etcd_keepalive *another = open_one(client, lease, 0);
+
+        take_answer(another);
+        etcd_keepalive_free(another);
+    }
+}
+
+static int take_all(etcd_keepalive *keepalive)
+{
+    etcd_keepalive_response *answer;
+    int n = 0;
+
+    for (; etcd_keepalive_next(keepalive, 0, &answer, NULL) == ETCD_OK; n++)
+        etcd_response_free(answer);
+    return n;
+}
+
+static void only_the_last_answers_are_kept(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive = open_one(client, 11, 0);
+
+    (void)state;
+    renew_many(client, 11, 5);
+    assert_int_equal(take_all(keepalive), 1); /* nobody had asked before */
+    renew_many(client, 11, 5);
+    assert_int_equal(take_all(keepalive), 5);
+    renew_many(client, 11, 20);
+    assert_int_equal(take_all(keepalive), 16);
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+static void arguments_are_checked(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive = (etcd_keepalive *)&client;
+    etcd_error err;
+
+    (void)state;
+    assert_int_equal(etcd_keepalive_open(NULL, 1, NULL, &keepalive, &err), ETCD_ERR_ARGUMENT);
+    assert_null(keepalive);
+    assert_int_equal(etcd_keepalive_open(client, 0, NULL, &keepalive, &err), ETCD_ERR_ARGUMENT);
+    assert_int_equal(etcd_keepalive_open(client, 1, ETCD_KEEPALIVE(.ttl_s = -1), &keepalive, &err), ETCD_ERR_ARGUMENT);
+    fake_assert_contains(err.message, "ttl_s");
+    assert_int_equal(etcd_keepalive_open(client, 1, NULL, NULL, &err), ETCD_ERR_ARGUMENT);
+    assert_int_equal(etcd_keepalive_start(client, 1, NULL, NULL, NULL, &keepalive, &err), ETCD_ERR_ARGUMENT);
+    assert_int_equal(etcd_keepalive_next(NULL, 0, NULL, &err), ETCD_ERR_ARGUMENT);
+    assert_true(etcd_keepalive_fd(NULL) < 0);
+    assert_int_equal(etcd_keepalive_remaining_ms(NULL), 0);
+    assert_int_equal(etcd_keepalive_lease(NULL), 0);
+    etcd_keepalive_cancel(NULL);
+    etcd_keepalive_free(NULL);
+    etcd_client_close(client);
+    assert_int_equal(etcd_keepalive_open(client, 1, NULL, &keepalive, &err), ETCD_ERR_CLOSED);
+    assert_null(keepalive);
+    finish(client);
+}
+
+/* ---- ends ---- */
+
+static void a_lease_that_is_gone_is_told(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive = open_one(client, GONE, 0);
+    etcd_error err;
+
+    (void)state;
+    await_end(keepalive, ETCD_ERR_LEASE_NOT_FOUND, &err);
+    assert_string_equal(err.message, "etcdserver: requested lease not found");
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+static void without_answers_the_loss_is_told_at_the_deadline(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive;
+    int64_t before = fake_now_ms(), took;
+    etcd_error err;
+
+    (void)state;
+    atomic_store(&the_service.silent, true);
+    keepalive = open_one(client, 11, 1);
+    assert_true(etcd_keepalive_remaining_ms(keepalive) > 0);
+    await_end(keepalive, ETCD_ERR_LEASE_EXPIRED, &err);
+    took = fake_now_ms() - before;
+    assert_true(took >= 999 && took < 1000 + fake_bound_ms(1000));
+    fake_assert_contains(err.message, "the member does not answer");
+    assert_true(atomic_load(&the_service.streams) > 1); /* it was tried on others */
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+static void what_the_server_refuses_is_told(void **state)
+{
+    static const struct {
+        int status, code;
+    } refusals[] = {{7, ETCD_ERR_GRPC_PERMISSION_DENIED}, {12, ETCD_ERR_UNIMPLEMENTED}, {16, ETCD_ERR_UNAUTHENTICATED}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        etcd_client *client = begin(false);
+        etcd_keepalive *keepalive;
+        etcd_error err;
+
+        atomic_store(&the_service.status, refusals[i].status);
+        keepalive = open_one(client, 11, 0);
+        await_end(keepalive, refusals[i].code, &err);
+        atomic_store(&the_service.status, 0);
+        etcd_keepalive_free(keepalive);
+        keepalive = open_one(client, 11, 0); /* another handle tries again */
+        take_answer(keepalive);
+        etcd_keepalive_free(keepalive);
+        finish(client);
+    }
+}
+
+static void garbled_answers_are_no_answers(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive;
+    etcd_error err;
+
+    (void)state;
+    atomic_store(&the_service.garbled, true);
+    keepalive = open_one(client, 11, 1);
+    await_end(keepalive, ETCD_ERR_LEASE_EXPIRED, &err);
+    fake_assert_contains(err.message, "LeaseKeepAliveResponse");
+    assert_true(atomic_load(&the_service.streams) > 2 && atomic_load(&the_service.streams) < 200);
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+static void broken_streams_are_opened_again(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive = open_one(client, 11, 0);
+
+    (void)state;
+    atomic_store(&the_service.ttl_s, 1);
+    take_answer(keepalive);
+    for (int i = 0; i < 5; i++) {
+        fake_server_cut(the_service.server, FAKE_ALL, i % 2 ? FAKE_CUT_FIN : FAKE_CUT_RST);
+        (void)take_all(keepalive);
+        take_answer(keepalive);
+    }
+    assert_true(atomic_load(&the_service.streams) >= 5);
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+static void *take_end(void *keepalive)
+{
+    etcd_error err;
+
+    await_end(keepalive, ETCD_ERR_CLOSED, &err);
+    return NULL;
+}
+
+static void closing_the_client_ends_all(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalives[8];
+    pthread_t threads[8];
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        keepalives[i] = open_one(client, 11 + i / 2, 0);
+        take_answer(keepalives[i]);
+        assert_int_equal(pthread_create(&threads[i], NULL, take_end, keepalives[i]), 0);
+    }
+    etcd_client_close(client);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    finish(client);
+    for (int i = 0; i < 8; i++)
+        etcd_keepalive_free(keepalives[i]); /* later than the client */
+}
+
+/* ---- the callback form ---- */
+
+typedef enum in_callback { NOTHING, CANCEL, FREE, CLOSE_CLIENT, FREE_CLIENT } in_callback;
+
+typedef struct heard {
+    etcd_client *client;
+    in_callback act, act_at_end;
+    atomic_int answers, ends, code;
+    atomic_bool blocked; /* a blocking call in the callback was not refused */
+} heard;
+
+static void do_in_callback(heard *h, in_callback act, etcd_keepalive *keepalive)
+{
+    if (act == CANCEL)
+        etcd_keepalive_cancel(keepalive);
+    else if (act == FREE)
+        etcd_keepalive_free(keepalive);
+    else if (act == CLOSE_CLIENT)
+        etcd_client_close(h->client);
+    else if (act == FREE_CLIENT)
+        etcd_client_free(h->client);
+}
+
+static void on_beat(etcd_keepalive *keepalive, etcd_keepalive_response *response, const etcd_error *err, void *arg)
+{
+    heard *h = arg;
+
+    if (etcd_keepalive_once(h->client, 5, NULL, NULL, NULL) != ETCD_ERR_IN_CALLBACK && h->act == NOTHING && response != NULL)
+        atomic_store(&h->blocked, true);
+    etcd_response_free(response);
+    if (err != NULL)
+        atomic_store(&h->code, err->code);
+    do_in_callback(h, response ? h->act : h->act_at_end, keepalive);
+    atomic_fetch_add(response ? &h->answers : &h->ends, 1); /* last: the test goes on */
+}
+
+static void await_count(atomic_int *count, int n)
+{
+    int64_t until = fake_now_ms() + FAKE_WAIT_MS;
+
+    while (atomic_load(count) < n && fake_now_ms() < until)
+        fake_sleep_ms(1);
+    assert_int_equal(atomic_load(count), n);
+}
+
+static etcd_keepalive *start_one(etcd_client *client, int64_t lease, heard *h)
+{
+    etcd_keepalive *keepalive;
+    etcd_error err;
+
+    h->client = client;
+    if (etcd_keepalive_start(client, lease, NULL, on_beat, h, &keepalive, &err) != ETCD_OK)
+        fail_msg("etcd_keepalive_start: %s", err.message);
+    return keepalive;
+}
+
+static void a_callback_hears_answers_and_one_end(void **state)
+{
+    etcd_client *client = begin(false);
+    heard h = {0};
+    etcd_keepalive *keepalive = start_one(client, 11, &h);
+    etcd_keepalive_response *answer;
+
+    (void)state;
+    await_count(&h.answers, 1);
+    assert_int_equal(etcd_keepalive_next(keepalive, 0, &answer, NULL), ETCD_ERR_ARGUMENT);
+    assert_true(etcd_keepalive_fd(keepalive) < 0);
+    etcd_keepalive_cancel(keepalive);
+    await_count(&h.ends, 1);
+    assert_int_equal(atomic_load(&h.code), ETCD_ERR_CANCELED);
+    etcd_keepalive_cancel(keepalive);
+    etcd_keepalive_free(keepalive);
+    assert_int_equal(atomic_load(&h.ends), 1);
+    assert_false(atomic_load(&h.blocked));
+    finish(client);
+}
+
+static void a_callback_may_cancel_and_free(void **state)
+{
+    etcd_client *client = begin(false);
+    heard canceled = {.act = CANCEL, .act_at_end = FREE}, freed = {.act = FREE}, gone = {.act_at_end = FREE};
+
+    (void)state;
+    (void)start_one(client, 11, &canceled);
+    await_count(&canceled.ends, 1);
+    assert_int_equal(atomic_load(&canceled.code), ETCD_ERR_CANCELED);
+    (void)start_one(client, 12, &freed);
+    await_count(&freed.answers, 1);
+    (void)start_one(client, GONE, &gone);
+    await_count(&gone.ends, 1);
+    assert_int_equal(atomic_load(&gone.code), ETCD_ERR_LEASE_NOT_FOUND);
+    finish(client);
+    assert_int_equal(atomic_load(&freed.answers) + atomic_load(&freed.ends), 1);
+}
+
+static void a_callback_may_close_the_client(void **state)
+{
+    etcd_client *client = begin(false);
+    heard closer = {.act = CLOSE_CLIENT}, other = {.act_at_end = FREE};
+    etcd_keepalive *keepalive;
+
+    (void)state;
+    (void)start_one(client, 12, &other);
+    await_count(&other.answers, 1);
+    keepalive = start_one(client, 11, &closer);
+    await_count(&closer.ends, 1);
+    await_count(&other.ends, 1);
+    assert_int_equal(atomic_load(&other.code), ETCD_ERR_CLOSED);
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+static void a_callback_may_free_the_client(void **state)
+{
+    etcd_client *client = begin(false);
+    heard h = {.act = FREE_CLIENT, .act_at_end = FREE};
+
+    (void)state;
+    (void)start_one(client, 11, &h);
+    await_count(&h.ends, 1);
+    await_count(&h.answers, 1);
+    assert_int_equal(atomic_load(&h.code), ETCD_ERR_CLOSED);
+    fake_server_stop(the_service.server);
+}
+
+static void closing_hands_out_the_last_callbacks(void **state)
+{
+    etcd_client *client = begin(false);
+    heard h = {0};
+    etcd_keepalive *keepalive = start_one(client, 11, &h);
+
+    (void)state;
+    etcd_client_close(client);
+    assert_int_equal(atomic_load(&h.ends), 1);
+    assert_int_equal(atomic_load(&h.code), ETCD_ERR_CLOSED);
+    finish(client);
+    etcd_keepalive_cancel(keepalive);
+    etcd_keepalive_free(keepalive);
+}
+
+/* ---- manual mode, fork ---- */
+
+static void a_manual_client_is_driven_by_its_program(void **state)
+{
+    etcd_client *client = begin(true);
+    etcd_keepalive *pulled = open_one(client, 11, 0), *called;
+    int64_t until = fake_now_ms() + FAKE_WAIT_MS;
+    heard h = {.act_at_end = FREE};
+    etcd_error err;
+
+    (void)state;
+    take_answer(pulled);
+    called = start_one(client, 12, &h);
+    while (atomic_load(&h.answers) == 0 && fake_now_ms() < until)
+        assert_int_equal(etcd_client_process(client, 100, NULL), ETCD_OK);
+    assert_int_equal(atomic_load(&h.answers), 1);
+    etcd_keepalive_cancel(called);
+    while (atomic_load(&h.ends) == 0 && fake_now_ms() < until)
+        assert_int_equal(etcd_client_process(client, 100, NULL), ETCD_OK);
+    etcd_keepalive_cancel(pulled);
+    await_end(pulled, ETCD_ERR_CANCELED, &err);
+    etcd_keepalive_free(pulled);
+    finish(client);
+}
+
+/* In the child: what is wrong, or 0. */
+static int child(etcd_client *client, etcd_keepalive *a, etcd_keepalive *b)
+{
+    etcd_keepalive_response *answer;
+    etcd_keepalive *more;
+
+    if (etcd_keepalive_remaining_ms(a) != 0)
+        return 1;
+    if (etcd_keepalive_next(a, -1, &answer, NULL) != ETCD_ERR_FORKED ||
+        etcd_keepalive_next(b, -1, &answer, NULL) != ETCD_ERR_FORKED)
+        return 2;
+    if (etcd_keepalive_fd(a) != ETCD_ERR_FORKED || etcd_keepalive_open(client, 1, NULL, &more, NULL) != ETCD_ERR_FORKED)
+        return 3;
+    if (etcd_keepalive_once(client, 1, NULL, NULL, NULL) != ETCD_ERR_FORKED)
+        return 4;
+    etcd_keepalive_cancel(a);
+    etcd_keepalive_free(a); /* before the client, and after it */
+    etcd_client_free(client);
+    etcd_keepalive_free(b);
+    return 0;
+}
+
+static void a_child_only_frees(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *a = open_one(client, 11, 9), *b = open_one(client, 12, 9);
+    size_t before;
+    int status;
+    pid_t pid;
+
+    (void)state;
+    take_answer(a);
+    take_answer(b);
+    before = asked();
+    pid = fork();
+    if (pid == 0)
+        _exit(child(client, a, b));
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    renew_many(client, 11, 1);
+    take_answer(a); /* the parent's goes on */
+    assert_int_equal(asked(), before + 1);
+    etcd_keepalive_free(a);
+    etcd_keepalive_free(b);
+    finish(client);
+}
+
+/* ---- many threads ---- */
+
+static void *open_and_end(void *client)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        heard h = {0};
+        etcd_keepalive *keepalive = i % 2 ? open_one(client, 1 + i % 7, i % 3) : start_one(client, 1 + i % 7, &h);
+
+        if (i % 4 == 1)
+            take_answer(keepalive);
+        if (i % 3 == 0)
+            etcd_keepalive_cancel(keepalive);
+        (void)etcd_keepalive_remaining_ms(keepalive);
+        if (i % 5 == 0)
+            assert_int_equal(etcd_keepalive_once(client, 1 + i % 7, NULL, NULL, NULL), ETCD_OK);
+        etcd_keepalive_free(keepalive); /* no callback comes after it: `h` goes */
+    }
+    return NULL;
+}
+
+static void *cancel_it(void *keepalive)
+{
+    etcd_keepalive_cancel(keepalive);
+    return NULL;
+}
+
+static void many_threads_open_cancel_and_free(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive = open_one(client, 77, 0);
+    pthread_t threads[THREADS];
+    etcd_error err;
+
+    (void)state;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_and_end, client), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, cancel_it, keepalive), 0);
+    await_end(keepalive, ETCD_ERR_CANCELED, &err);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+/* ---- once ---- */
+
+static void once_goes_over_the_shared_stream(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_keepalive *keepalive = open_one(client, 11, 0);
+    etcd_keepalive_response *answer;
+    etcd_error err;
+
+    (void)state;
+    take_answer(keepalive);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(etcd_keepalive_once(client, 11 + i % 2, NULL, &answer, &err), ETCD_OK);
+        assert_int_equal(answer->id, 11 + i % 2);
+        assert_int_equal(answer->ttl_s, 9);
+        etcd_response_free(answer);
+    }
+    assert_int_equal(asked(), 11);
+    assert_int_equal(take_all(keepalive), 5); /* it sees them, too */
+    assert_int_equal(etcd_keepalive_once(client, GONE, NULL, &answer, &err), ETCD_ERR_LEASE_NOT_FOUND);
+    assert_null(answer);
+    assert_int_equal(atomic_load(&the_service.streams), 1);
+    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.endpoint = fake_server_endpoint(the_service.server)), NULL, &err),
+                     ETCD_OK);
+    assert_int_equal(atomic_load(&the_service.streams), 2); /* it may not be where the shared one goes */
+    etcd_keepalive_free(keepalive);
+    finish(client);
+}
+
+static void once_ends_at_its_deadline(void **state)
+{
+    etcd_client *client = begin(false);
+    int64_t before = fake_now_ms(), took;
+    etcd_error err;
+
+    (void)state;
+    atomic_store(&the_service.silent, true);
+    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 100), NULL, &err), ETCD_ERR_DEADLINE_EXCEEDED);
+    took = fake_now_ms() - before;
+    assert_true(took >= 99 && took < 100 + fake_bound_ms(500));
+    fake_assert_contains(err.message, "context deadline exceeded (");
+    assert_int_equal(err.flags, ETCD_ERROR_RETRYABLE);
+    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 100, .delay_ms = 60000), NULL, &err),
+                     ETCD_ERR_DEADLINE_EXCEEDED);
+    atomic_store(&the_service.silent, false);
+    finish(client);
+}
+
+static void once_says_why_there_is_no_stream(void **state)
+{
+    etcd_client *client;
+    etcd_error err;
+
+    (void)state;
+    client = begin(false);
+    fake_server_stop(the_service.server);
+    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 200), NULL, &err), ETCD_ERR_DEADLINE_EXCEEDED);
+    fake_assert_contains(err.message, "last connection error");
+    etcd_client_free(client);
+}
+
+static void once_is_repeated_on_the_next_stream(void **state)
+{
+    etcd_client *client = begin(false);
+    etcd_call_id id;
+    etcd_completion *completion;
+
+    (void)state;
+    atomic_store(&the_service.silent, true);
+    assert_int_equal(etcd_keepalive_once_async(client, 11, NULL, NULL, &id, &id, NULL), ETCD_OK);
+    assert_true(fake_server_wait_requests(the_service.server, FAKE_KEEP_ALIVE, 1, FAKE_WAIT_MS));
+    atomic_store(&the_service.silent, false);
+    fake_server_cut(the_service.server, FAKE_ALL, FAKE_CUT_RST);
+    assert_int_equal(etcd_client_next_completion(client, FAKE_WAIT_MS, &completion, NULL), ETCD_OK);
+    assert_int_equal(completion->id, id);
+    assert_int_equal(completion->type, ETCD_CALL_KEEPALIVE_ONCE);
+    assert_int_equal(completion->code, ETCD_OK);
+    assert_int_equal(((const etcd_keepalive_response *)completion->response)->id, 11);
+    etcd_response_free(completion);
+    finish(client);
+}
+
+static void on_once(etcd_client *client, etcd_keepalive_response *response, const etcd_error *err, void *arg)
+{
+    heard *h = arg;
+
+    (void)client;
+    etcd_response_free(response);
+    atomic_store(&h->code, err ? err->code : ETCD_OK);
+    atomic_fetch_add(err ? &h->ends : &h->answers, 1);
+}
+
+static void once_is_canceled(void **state)
+{
+    etcd_client *client = begin(false);
+    heard by_id = {0}, by_switch = {0}, by_close = {0}, fine = {0};
+    etcd_cancel *cancel;
+    etcd_call_id id;
+
+    (void)state;
+    assert_int_equal(etcd_keepalive_once_async(client, 11, NULL, on_once, &fine, NULL, NULL), ETCD_OK);
+    await_count(&fine.answers, 1);
+    atomic_store(&the_service.silent, true);
+    assert_int_equal(etcd_cancel_new(&cancel, NULL), ETCD_OK);
+    assert_int_equal(etcd_keepalive_once_async(client, 11, NULL, on_once, &by_id, &id, NULL), ETCD_OK);
+    assert_int_equal(etcd_keepalive_once_async(client, 11, ETCD_CALL(.cancel = cancel), on_once, &by_switch, NULL, NULL),
+                     ETCD_OK);
+    assert_int_equal(etcd_keepalive_once_async(client, 12, NULL, on_once, &by_close, NULL, NULL), ETCD_OK);
+    assert_true(fake_server_wait_requests(the_service.server, FAKE_KEEP_ALIVE, 3, FAKE_WAIT_MS));
+    assert_int_equal(etcd_call_cancel(client, id), ETCD_OK);
+    etcd_cancel_trigger(cancel);
+    await_count(&by_id.ends, 1);
+    await_count(&by_switch.ends, 1);
+    assert_int_equal(atomic_load(&by_id.code), ETCD_ERR_CANCELED);
+    assert_int_equal(atomic_load(&by_switch.code), ETCD_ERR_CANCELED);
+    etcd_client_close(client);
+    assert_int_equal(atomic_load(&by_close.code), ETCD_ERR_CLOSED);
+    etcd_cancel_free(cancel);
+    finish(client);
+}
+
+/* ---- memory ---- */
+
+/* Everything once, in manual mode, so that the order of allocations is the same each time. */
+static int use_all(void *arg)
+{
+    etcd_client_options options = {.size = sizeof options, .endpoints = fake_server_endpoint(arg), .manual = true,
+                                   .backoff_base_ms = 1, .backoff_max_ms = 1, .retry_wait_ms = 1};
+    etcd_keepalive *pulled = NULL, *called = NULL;
+    etcd_keepalive_response *answer = NULL;
+    heard h = {0};
+    int rc = etcd_client_new(&options, &h.client, NULL);
+
+    if (rc == ETCD_OK)
+        rc = etcd_keepalive_open(h.client, 11, NULL, &pulled, NULL);
+    if (rc == ETCD_OK)
+        rc = etcd_keepalive_next(pulled, FAKE_WAIT_MS, &answer, NULL);
+    etcd_response_free(answer);
+    if (rc == ETCD_OK)
+        rc = etcd_keepalive_start(h.client, 12, NULL, on_beat, &h, &called, NULL);
+    if (rc == ETCD_OK)
+        rc = etcd_keepalive_once(h.client, 13, NULL, NULL, NULL);
+    etcd_keepalive_cancel(called);
+    while (called != NULL && atomic_load(&h.ends) == 0 && etcd_client_process(h.client, 100, NULL) == ETCD_OK)
+        continue;
+    etcd_keepalive_free(called);
+    etcd_keepalive_free(pulled);
+    etcd_client_free(h.client);
+    return rc;
+}
+
+static void any_allocation_may_fail(void **state)
+{
+    etcd_client *client;
+
+    (void)state;
+    etcd_test_alloc_install();
+    client = begin(true);
+    atomic_store(&the_service.ttl_s, 1);
+    assert_true(etcd_test_alloc_sweep(use_all, the_service.server) > 20);
+    finish(client);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_first_answer_comes_at_once),
+    cmocka_unit_test(all_leases_share_a_stream),
+    cmocka_unit_test(a_descriptor_tells_of_answers_and_of_the_end),
+    cmocka_unit_test(only_the_last_answers_are_kept),
+    cmocka_unit_test(arguments_are_checked),
+    cmocka_unit_test(a_lease_that_is_gone_is_told),
+    cmocka_unit_test(without_answers_the_loss_is_told_at_the_deadline),
+    cmocka_unit_test(what_the_server_refuses_is_told),
+    cmocka_unit_test(garbled_answers_are_no_answers),
+    cmocka_unit_test(broken_streams_are_opened_again),
+    cmocka_unit_test(closing_the_client_ends_all),
+    cmocka_unit_test(a_callback_hears_answers_and_one_end),
+    cmocka_unit_test(a_callback_may_cancel_and_free),
+    cmocka_unit_test(a_callback_may_close_the_client),
+    cmocka_unit_test(a_callback_may_free_the_client),
+    cmocka_unit_test(closing_hands_out_the_last_callbacks),
+    cmocka_unit_test(a_manual_client_is_driven_by_its_program),
+    cmocka_unit_test(a_child_only_frees),
+    cmocka_unit_test(many_threads_open_cancel_and_free),
+    cmocka_unit_test(once_goes_over_the_shared_stream),
+    cmocka_unit_test(once_ends_at_its_deadline),
+    cmocka_unit_test(once_says_why_there_is_no_stream),
+    cmocka_unit_test(once_is_repeated_on_the_next_stream),
+    cmocka_unit_test(once_is_canceled),
+    cmocka_unit_test(any_allocation_may_fail),
+};
+
+int main(int argc, char **argv)
+{
+    return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);
+}
