@@ -19,7 +19,7 @@
  * read (how much of it, the isolation says) has not changed meanwhile; else the function is called again. So it may be
  * called any number of times: it must have no effect but its etcd_stm_put() and etcd_stm_del(), or one that may be
  * repeated. Keys read, and keys written, may each be as many as a transaction has room for at the server (128 unless it was
- * started with another --max-txn-ops).
+ * started with another --max-txn-ops); at the strongest isolation, both together.
  *
  * Two forms. etcd_stm_run() calls the function on its own thread, and a get in it waits for the server. etcd_stm_run_async()
  * never waits: a get of what has not been read yet returns ETCD_ERR_STM_AGAIN, and once the function has returned, that

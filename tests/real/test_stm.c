@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "stm.h"
 
@@ -372,6 +374,14 @@ struct nested {
     struct real_ending ending;
 };
 
+static void end_nothing(etcd_client *client, etcd_txn_response *response, const etcd_error *err, void *arg)
+{
+    (void)client;
+    (void)err;
+    (void)arg;
+    etcd_response_free(response);
+}
+
 static int get_a(etcd_stm *stm, void *arg)
 {
     const char *text;
@@ -402,6 +412,28 @@ static void not_in_a_callback(void **state)
     real_await(&nested.ending);
     assert_int_equal(nested.rc, ETCD_ERR_IN_CALLBACK);
     etcd_response_free(nested.ending.response);
+    etcd_client_free(client);
+}
+
+static void not_in_a_child(void **state)
+{
+    etcd_client *client = real_client();
+    struct stm_script script = {0};
+    etcd_mirror *mirror;
+    etcd_error err;
+    int status;
+    pid_t pid;
+
+    (void)state;
+    assert_ok(etcd_stm_run(client, do_nothing, &script, NULL, NULL, &err), &err);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(etcd_stm_run(client, do_nothing, &script, NULL, NULL, NULL) != ETCD_ERR_FORKED ||
+              etcd_stm_run_async(client, do_nothing, NULL, end_nothing, &script, NULL) != ETCD_ERR_FORKED ||
+              etcd_mirror_open(client, ETCD_STR("m/"), NULL, &mirror, NULL) != ETCD_ERR_FORKED);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     etcd_client_free(client);
 }
 
@@ -450,7 +482,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(nothing_to_do_is_a_success), cmocka_unit_test(the_function_aborts),
     cmocka_unit_test(a_failure_in_it_is_final),   cmocka_unit_test(wrong_arguments_are_refused),
     cmocka_unit_test(memory_is_bounded),          cmocka_unit_test(the_servers_limit_of_keys_is_told),
-    cmocka_unit_test(not_in_a_callback),          cmocka_unit_test(closing_the_client_ends_it),
+    cmocka_unit_test(not_in_a_callback),          cmocka_unit_test(not_in_a_child),
+    cmocka_unit_test(closing_the_client_ends_it),
 };
 
 int main(int argc, char **argv)
