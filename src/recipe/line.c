@@ -183,6 +183,15 @@ static void tell(etcd__line_op *op, const etcd_error *err)
     }
 }
 
+void etcd__line_op_unwatch(etcd__line_op *op)
+{
+    if (op->watch == NULL)
+        return;
+    etcd_watch_free(op->watch);
+    op->watch = NULL;
+    op->refs--;
+}
+
 void etcd__line_op_end(etcd__line_op *op, const etcd_error *err)
 {
     etcd__line *line = op->line;
@@ -192,6 +201,7 @@ void etcd__line_op_end(etcd__line_op *op, const etcd_error *err)
 
     op->told = true;
     op->attempts = 0;
+    etcd__line_op_unwatch(op);
     goes_on = op->stepping || etcd__line_op_undo(op);
     uv_mutex_lock(&gate->lock);
     etcd__list_remove(&op->waiter.node);
@@ -270,11 +280,6 @@ static void on_guard(etcd_client *client, etcd_get_response *response, const etc
     if (!op->told && op->nothing_to_do) {
         etcd__line_op_end(op, NULL);
     } else if (!op->told) {
-        if (op->watch != NULL) {
-            etcd_watch_free(op->watch);
-            op->watch = NULL;
-            op->refs--;
-        }
         if (op->stepping && op->reading)
             (void)etcd_call_cancel(gate->client, op->step);
         if (session_ended)

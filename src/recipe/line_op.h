@@ -34,6 +34,8 @@ typedef struct etcd__line_op {
     etcd_call_id step;
     etcd_watch *watch;
     char *awaited;        /* the key before ours */
+    size_t awaited_len;
+    bool stale;           /* something has happened since the look that is under way began */
     int64_t revision;     /* create revision of our key; 0: not known */
     int64_t seen;         /* revision up to which the line is known */
     bool uncertain;       /* an attempt may have been done */
@@ -50,6 +52,9 @@ typedef struct etcd__line_op {
 /** The operation is over, with NULL `err` successfully; no step may be under way but one that goes on in the background.
  *  The last thing that a callback does with it. The driver. */
 void etcd__line_op_end(etcd__line_op *op, const etcd_error *err);
+
+/** Ends the watch, if there is one. The driver, in a callback. */
+void etcd__line_op_unwatch(etcd__line_op *op);
 
 /** A step has ended after the program was told: goes on tidying up, or makes room for the next operation. The driver. */
 void etcd__line_op_tidy(etcd__line_op *op);

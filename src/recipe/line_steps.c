@@ -1,16 +1,20 @@
 /* What operations on a line do, request by request. See line_op.h; the contract, section 1.15.
  *
  *   enter   txn: no key of ours? -> who is the last in the line?; put ours        it is we alone: done
- *           wait for the deletion of the one before ours (a watch), then
- *           look  txn: who is before us now?; is ours still there?                nobody, and it is: done
+ *           watch the one before ours, from now on, and if anything has happened since: look
+ *           when it is deleted: look
+ *           look  txn: who is before us?; is ours still there?                    nobody, and it is: done
  *   leave   txn: is the key the one that we put? -> delete it
  *   set     txn: is the key the one that we put? -> put the new value
  *
  * All of these but `set` may be done twice without harm, so an attempt whose outcome is unknown is made again. What is deleted
  * is guarded by the create revision: by no delay can it be another's.
  *
- * GO-DIFF: the Go client asks once more who is before it where we know that already, fails on unknown outcomes leaving its key in
- * the line, and deletes by name (etcd issue 22082). */
+ * The watch begins at "now", not behind what was seen: a server tells a watch that begins in its past of events only after up to
+ * 100 ms, which would be the time for which the lock stands idle when its holder leaves just then.
+ *
+ * GO-DIFF: the Go client asks once more who is before it where we know that already, watches from the past, fails on unknown
+ * outcomes leaving its key in the line, and deletes by name (etcd issue 22082). */
 #include "recipe/line_op.h"
 
 #include "base/alloc.h"
@@ -313,13 +317,6 @@ static int step_enter(etcd__line_op *op, etcd_error *err)
 
 /* --- wait ------------------------------------------------------------------------------------- */
 
-static void drop_watch(etcd__line_op *op)
-{
-    etcd_watch_free(op->watch);
-    op->watch = NULL;
-    op->refs--;
-}
-
 static bool has_delete(const etcd_watch_response *response)
 {
     for (size_t i = 0; i < response->n_events; i++)
@@ -328,24 +325,37 @@ static bool has_delete(const etcd_watch_response *response)
     return false;
 }
 
+static void look_again(etcd__line_op *op)
+{
+    if (op->stepping)
+        op->stale = true; /* what is under way may have been answered before */
+    else
+        advance(op, step_look);
+}
+
+/* The one before us has gone, or has it? */
 static void on_watch(etcd_watch *watch, etcd_watch_response *response, const etcd_error *err, void *arg)
 {
     etcd__line_op *op = arg;
-    bool deleted = response != NULL && has_delete(response);
+    const bool created = response != NULL && response->type == ETCD_WATCH_CREATED;
+    const bool deleted = response != NULL && has_delete(response);
+    const int64_t revision = created ? response->header.revision : 0;
 
     (void)watch;
     etcd_response_free(response);
-    if (response != NULL && !deleted)
+    if (response != NULL && !created && !deleted)
         return;
     etcd__line_op_hold(op);
     op->refs++;
-    if (deleted || err->code == ETCD_ERR_COMPACTED) {
-        drop_watch(op);
-        advance(op, step_look);
+    if (created) {
+        if (revision != op->seen)
+            look_again(op);
+    } else if (deleted || err->code == ETCD_ERR_COMPACTED) {
+        etcd__line_op_unwatch(op);
+        look_again(op);
     } else {
         const etcd_error end = *err; /* which goes with the watch */
 
-        drop_watch(op);
         fail(op, &end);
     }
     etcd__line_op_release(op);
@@ -355,13 +365,17 @@ static int wait_for(etcd__line_op *op, const etcd_kv *before, etcd_error *err)
 {
     int rc;
 
+    if (op->watch != NULL && op->awaited_len == before->key.len && memcmp(op->awaited, before->key.data, before->key.len) == 0)
+        return ETCD_OK;
+    etcd__line_op_unwatch(op);
     etcd__free(op->awaited);
     op->awaited = etcd__strndup(before->key.data, before->key.len);
+    op->awaited_len = before->key.len;
     if (op->awaited == NULL)
         return etcd__error_no_memory(err);
     rc = etcd_watch_start(client_of(op), op->awaited, before->key.len,
-                          ETCD_WATCH(.start_revision = op->seen + 1, .no_put = true, .require_leader = true), on_watch, op,
-                          &op->watch, err);
+                          ETCD_WATCH(.created_notify = true, .no_put = true, .require_leader = true), on_watch, op, &op->watch,
+                          err);
     if (rc == ETCD_OK)
         op->refs++;
     return rc;
@@ -369,35 +383,41 @@ static int wait_for(etcd__line_op *op, const etcd_kv *before, etcd_error *err)
 
 /* --- look ------------------------------------------------------------------------------------- */
 
+static void looked(etcd__line_op *op, const etcd_txn_response *response)
+{
+    const etcd_kv *before = first_kv(response->responses[0]), *own = first_kv(response->responses[1]);
+    etcd_error gone;
+
+    op->seen = response->header.revision;
+    op->header = response->header;
+    if (own == NULL || own->create_revision != op->revision) {
+        op->mine = false;
+        etcd__error_set(&gone, ETCD_ERR_SESSION_EXPIRED, "%s: session is expired: the key %s was deleted", op->line->kind->noun,
+                        op->line->key);
+        etcd__line_op_end(op, &gone);
+    } else if (before == NULL) {
+        win(op);
+    } else if (op->stale) {
+        advance(op, step_look);
+    } else {
+        wait_or_end(op, before);
+    }
+}
+
 static void on_look(etcd_client *client, etcd_txn_response *response, const etcd_error *err, void *arg)
 {
     etcd__line_op *op = arg;
-    const etcd_kv *own;
-    etcd_error gone;
 
     (void)client;
     begin_callback(op);
-    if (!is_wanted(op)) {
+    if (!is_wanted(op))
         ;
-    } else if (response == NULL) {
+    else if (response == NULL)
         retry(op, err, step_look);
-    } else if (!is_complete(response, 2)) {
+    else if (!is_complete(response, 2))
         malformed(op);
-    } else {
-        op->seen = response->header.revision;
-        op->header = response->header;
-        own = first_kv(response->responses[1]);
-        if (own == NULL || own->create_revision != op->revision) {
-            op->mine = false;
-            etcd__error_set(&gone, ETCD_ERR_SESSION_EXPIRED, "%s: session is expired: the key %s was deleted",
-                            op->line->kind->noun, op->line->key);
-            etcd__line_op_end(op, &gone);
-        } else if (first_kv(response->responses[0]) == NULL) {
-            win(op);
-        } else {
-            wait_or_end(op, first_kv(response->responses[0]));
-        }
-    }
+    else
+        looked(op, response);
     etcd_response_free(response);
     etcd__line_op_release(op);
 }
@@ -407,6 +427,7 @@ static int step_look(etcd__line_op *op, etcd_error *err)
     const etcd__line *line = op->line;
     etcd_txn *txn = etcd_txn_new(client_of(op));
 
+    op->stale = false;
     etcd_txn_get(txn, line->key, line->prefix_len,
                  ETCD_GET(.pick = ETCD_PICK_LAST_CREATE, .keys_only = true, .max_create_revision = op->revision - 1));
     etcd_txn_get(txn, line->key, line->key_len, ETCD_GET(.keys_only = true));
