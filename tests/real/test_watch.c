@@ -1,9 +1,12 @@
 /* Watches against a real server: options, forms, ends. What happens when connections break is in test_watch_faults.c. */
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "watching.h"
 
@@ -385,6 +388,161 @@ static void manual_mode_and_descriptors(void **state)
     etcd_client_free(writer);
 }
 
+/* ---- threads and processes ---- */
+
+enum { THREADS = 8, ROUNDS = 40 };
+
+struct worker {
+    pthread_t thread;
+    etcd_client *client;
+    pthread_mutex_t lock;
+    etcd_watch *watch; /* to be canceled by anybody */
+    int number, failures;
+};
+
+static void *open_and_pull(void *arg)
+{
+    struct worker *worker = arg;
+    etcd_watch_response *response;
+    etcd_watch *watch;
+    char key[16];
+    int rc;
+
+    (void)snprintf(key, sizeof key, "t/%d", worker->number);
+    for (int i = 0; i < ROUNDS; i++) {
+        if (etcd_watch_open(worker->client, ETCD_STR(key), ETCD_WATCH(.created_notify = i % 2, .require_leader = i % 3 == 0), &watch,
+                            NULL) < 0) {
+            worker->failures++;
+            continue;
+        }
+        pthread_mutex_lock(&worker->lock);
+        worker->watch = watch;
+        pthread_mutex_unlock(&worker->lock);
+        while ((rc = etcd_watch_next(watch, -1, &response, NULL)) == ETCD_OK)
+            etcd_response_free(response);
+        worker->failures += rc != ETCD_ERR_CANCELED;
+        pthread_mutex_lock(&worker->lock);
+        worker->watch = NULL;
+        pthread_mutex_unlock(&worker->lock);
+        etcd_watch_free(watch);
+    }
+    return NULL;
+}
+
+static void *put_on(void *arg)
+{
+    atomic_bool *stop = arg;
+    etcd_client *client = real_client_with(ETCD_CLIENT());
+    char key[16];
+
+    for (int i = 0; !atomic_load(stop); i++) {
+        (void)snprintf(key, sizeof key, "t/%d", i % THREADS);
+        (void)etcd_put(client, ETCD_STR(key), ETCD_STR("x"), NULL, NULL, NULL);
+    }
+    etcd_client_free(client);
+    return NULL;
+}
+
+static bool cancel_some(struct worker *workers, int round)
+{
+    bool busy = false;
+
+    for (int i = 0; i < THREADS; i++) {
+        pthread_mutex_lock(&workers[i].lock);
+        if (workers[i].watch != NULL) {
+            busy = true;
+            if ((i + round) % 3 == 0) {
+                (void)etcd_watch_position(workers[i].watch);
+                (void)etcd_watch_request_progress(workers[i].watch, NULL);
+                etcd_watch_cancel(workers[i].watch);
+            }
+        }
+        pthread_mutex_unlock(&workers[i].lock);
+    }
+    return busy;
+}
+
+static void watches_come_and_go_on_many_threads(void **state)
+{
+    static struct worker workers[THREADS];
+    etcd_client *client = real_client();
+    etcd_watch_stats stats = {.size = sizeof stats};
+    atomic_bool stop = false;
+    pthread_t writer;
+    etcd_error err;
+    int idle = 0;
+
+    (void)state;
+    assert_int_equal(pthread_create(&writer, NULL, put_on, &stop), 0);
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){.client = client, .lock = PTHREAD_MUTEX_INITIALIZER, .number = i};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, open_and_pull, &workers[i]), 0);
+    }
+    for (int round = 0; idle < 200; round++) { /* nobody has a watch any more */
+        idle = cancel_some(workers, round) ? 0 : idle + 1;
+        real_sleep_ms(1);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        for (int64_t until = real_now_ms() + 60000; real_now_ms() < until && cancel_some(workers, i);)
+            real_sleep_ms(1);
+        pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].failures, 0);
+    }
+    atomic_store(&stop, true);
+    pthread_join(writer, NULL);
+    assert_ok(etcd_client_get_watch_stats(client, &stats, &err), &err);
+    assert_int_equal(stats.watches, 0);
+    assert_int_equal(stats.buffered_bytes, 0);
+    etcd_client_free(client);
+}
+
+static int use_in_child(etcd_client *client, etcd_watch *watch, bool client_first)
+{
+    etcd_watch_stats stats = {.size = sizeof stats};
+    etcd_watch_response *response;
+    etcd_watch *other;
+
+    if (etcd_watch_next(watch, 0, &response, NULL) != ETCD_ERR_FORKED || etcd_watch_fd(watch) != ETCD_ERR_FORKED)
+        return 1;
+    if (etcd_watch_request_progress(watch, NULL) != ETCD_ERR_FORKED || etcd_watch_get_stats(watch, &stats, NULL) != ETCD_ERR_FORKED)
+        return 2;
+    if (etcd_watch_open(client, "k", 1, NULL, &other, NULL) != ETCD_ERR_FORKED)
+        return 3;
+    etcd_watch_cancel(watch);
+    if (client_first)
+        etcd_client_free(client);
+    etcd_watch_free(watch);
+    if (!client_first)
+        etcd_client_free(client);
+    return 0;
+}
+
+static void a_child_leaves_the_watch_alone(void **state)
+{
+    etcd_client *writer = real_client();
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        etcd_client *client = real_client_with(ETCD_CLIENT(.manual = true));
+        etcd_watch *watch = watching_open(client, "key", ETCD_WATCH(.created_notify = true));
+        int status;
+        pid_t pid;
+
+        etcd_response_free(watching_next(watch, ETCD_WATCH_CREATED));
+        pid = fork();
+        if (pid == 0)
+            _exit(use_in_child(client, watch, i));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        real_put(writer, "key", "still watched");
+        expect_event(watch, ETCD_EVENT_PUT, "key", "still watched", NULL);
+        etcd_watch_free(watch);
+        etcd_client_free(client);
+    }
+    etcd_client_free(writer);
+}
+
 /* ---- many ---- */
 
 static void thousands_of_watches_share_a_stream(void **state)
@@ -432,6 +590,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_range_that_is_empty_is_refused),
         cmocka_unit_test(callbacks),
         cmocka_unit_test(manual_mode_and_descriptors),
+        cmocka_unit_test(watches_come_and_go_on_many_threads),
+        cmocka_unit_test(a_child_leaves_the_watch_alone),
         cmocka_unit_test(thousands_of_watches_share_a_stream),
     };
 
