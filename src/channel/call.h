@@ -29,6 +29,7 @@ struct etcd__call {
     bool half_close;     /* streaming: nothing follows `body` */
     bool endless;        /* streaming: it has no end of its own, so it ends (`again`) when its connection drains, or its peer
                             seems to hang while another serves */
+    size_t max_message;  /* received; 0: only the channel's bound holds */
     int64_t deadline; /* monotonic ns; ETCD__NEVER */
     bool read_only;  /* changes nothing: may be sent again though the server may have seen it */
     bool require_leader;

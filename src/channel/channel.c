@@ -338,6 +338,13 @@ static int64_t timeout_for_server(const etcd__call *call)
     return (left > 0 ? left : 0) + SERVER_SLACK;
 }
 
+static size_t max_message(const etcd__call *call)
+{
+    size_t most = call->channel->config.max_message;
+
+    return call->max_message != 0 && call->max_message < most ? call->max_message : most;
+}
+
 static void start_attempt(etcd__call *call, etcd__peer *peer)
 {
     etcd__channel *channel = call->channel;
@@ -356,7 +363,7 @@ static void start_attempt(etcd__call *call, etcd__peer *peer)
         .body_len = call->body_len,
         .half_close = !call->streaming || call->half_close,
         .unary = !call->streaming,
-        .max_message = channel->config.max_message,
+        .max_message = max_message(call),
     };
     etcd_error err;
     int rc;

@@ -162,7 +162,7 @@ static int open_channel(etcd_client *client, const etcd_client_options *o, etcd_
                  .log = {o->log_fn, o->log_arg, o->log_level ? o->log_level : ETCD_LOG_INFO}},
         .retry_wait = or_default(o->retry_wait_ms, DEFAULT_RETRY_WAIT_MS) * ETCD__MS,
         .max_attempts = (int32_t)or_default(o->max_attempts, DEFAULT_MAX_ATTEMPTS),
-        .max_message = (size_t)or_default(o->max_recv_bytes, DEFAULT_MAX_RECV),
+        .max_message = client->max_recv,
         .user_agent = client->user_agent,
         .leader_first = o->leader_first,
         .sync_interval = o->auto_sync_interval_ms > 0 ? etcd__clock_from_ms(o->auto_sync_interval_ms) : 0,
@@ -184,6 +184,7 @@ static int init_client(etcd_client *client, const etcd_client_options *o, etcd_e
     client->require_leader = o->require_leader;
     client->request_timeout = etcd__clock_from_ms(or_default(o->request_timeout_ms, DEFAULT_REQUEST_TIMEOUT_MS));
     client->max_send = (size_t)or_default(o->max_send_bytes, DEFAULT_MAX_SEND);
+    client->max_recv = (size_t)or_default(o->max_recv_bytes, DEFAULT_MAX_RECV);
     client->watch_buffer_bytes = (size_t)or_default(o->watch_buffer_bytes, DEFAULT_WATCH_BUFFER);
     atomic_init(&client->refs, 1);
     etcd__list_init(&client->shared.submitted);

@@ -84,7 +84,7 @@ struct etcd_client {
     bool manual;
     bool require_leader;
     int64_t request_timeout; /* ns; negative: none */
-    size_t max_send;
+    size_t max_send, max_recv;
     size_t watch_buffer_bytes;
     char *user_agent;
     uv_thread_t io_thread;

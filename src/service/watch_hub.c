@@ -10,6 +10,9 @@
 
 #define SMALL_REQUEST 512
 #define DELIVER_MOST 64 /* callbacks before what they started is sent */
+#define FIRST_MAX_MESSAGE ((size_t)4 << 20)
+#define TOO_LARGE_MOST 8 /* streams before twice as much is let in */
+#define LONG_LIVED (10 * ETCD__SECOND)
 #define REPORT_PARTS 16 /* of its buffer: what a consumer takes before it says so */
 
 /* The bounds of what is buffered are for programs that pull. A callback takes everything in the turn in which it arrived, so
@@ -43,9 +46,26 @@ static void on_message(etcd__call *call, uint8_t *data, size_t len)
     etcd__watch_core_message(&stream->core, data, len, etcd__loop_now(stream->hub->client->io.loop));
 }
 
+/* Servers send fragments of the size of a request, 2 MiB unless set up otherwise. But what they have to say before they have
+ * told that a watch was taken up comes in one piece, up to 1,000 revisions: it depends on moments, so another stream is tried
+ * before more is let in. */
+static bool may_fit_next_time(etcd__watch_stream *stream)
+{
+    if (stream->max_message >= stream->hub->client->max_recv)
+        return false;
+    if (etcd__clock_monotonic() - stream->core.opened_at > LONG_LIVED)
+        stream->too_large = 0;
+    if (++stream->too_large == TOO_LARGE_MOST) {
+        stream->max_message *= 2;
+        stream->too_large = 0;
+    }
+    return true;
+}
+
 static void on_done(etcd__call *call)
 {
     etcd__watch_stream *stream = ETCD__CONTAINER_OF(call, etcd__watch_stream, call);
+    bool again = call->code == ETCD_OK || call->again || (call->code == ETCD_ERR_TOO_LARGE && may_fit_next_time(stream));
     etcd_error why;
 
     stream->under_way = false;
@@ -62,7 +82,7 @@ static void on_done(etcd__call *call)
     call->response = NULL;
     if (stream->closing || etcd__fork_mark_passed(&stream->hub->client->made))
         return;
-    etcd__watch_core_closed(&stream->core, &why, call->code == ETCD_OK || call->again, etcd__clock_monotonic());
+    etcd__watch_core_closed(&stream->core, &why, again, etcd__clock_monotonic());
 }
 
 static void open_now(void *arg)
@@ -77,6 +97,7 @@ static void open_now(void *arg)
     call->streaming = true;
     call->endless = true;
     call->read_only = true;
+    call->max_message = stream->max_message;
     call->deadline = ETCD__NEVER;
     call->require_leader = stream->require_leader;
     call->on_open = on_open;
@@ -149,12 +170,14 @@ static size_t op_buffered(const etcd__watcher *watcher)
 {
     const etcd_watch *watch = (const etcd_watch *)watcher;
 
-    return watch->fn == NULL ? atomic_load(&watch->buffered) : 0;
+    return watch->fn == NULL ? atomic_load(&watch->buffered) + watch->queued : 0;
 }
 
 static size_t op_buffered_in_all(const etcd__watch_core *core)
 {
-    return atomic_load(&((const etcd__watch_stream *)core)->hub->buffered);
+    const etcd__watch_hub *hub = ((const etcd__watch_stream *)core)->hub;
+
+    return atomic_load(&hub->buffered) + hub->queued;
 }
 
 static void make_ready(etcd_watch *watch)
@@ -176,8 +199,12 @@ static int op_deliver(etcd__watcher *watcher, etcd__watch_delivery *delivery)
 {
     etcd_watch *watch = watch_of(watcher);
 
-    if (watch->fn == NULL && etcd__watch_merge(&watch->queue, delivery))
-        return ETCD_OK;
+    if (watch->fn == NULL) { /* a turn may read far more than fits */
+        watch->queued += delivery->bytes;
+        watch->hub->queued += delivery->bytes;
+        if (etcd__watch_merge(&watch->queue, delivery))
+            return ETCD_OK;
+    }
     add_to(&watch->given, 1);
     etcd__list_push_back(&watch->queue, &delivery->node);
     make_ready(watch);
@@ -241,11 +268,19 @@ int64_t etcd__watch_position(const etcd_watch *watch)
     return given == responses && moved > taken ? moved : taken;
 }
 
+/* What was queued is somewhere else now. */
+static void forget_queued(etcd_watch *watch)
+{
+    watch->hub->queued -= watch->queued;
+    watch->queued = 0;
+}
+
 /* Drops what waits for the end of the turn. */
 static void drop_queue(etcd_watch *watch)
 {
     etcd__list *node;
 
+    forget_queued(watch);
     while ((node = etcd__list_pop_front(&watch->queue)) != NULL)
         etcd_response_free(ETCD__CONTAINER_OF(node, etcd__watch_delivery, node));
 }
@@ -362,6 +397,7 @@ static void fill_mailbox(etcd_watch *watch)
             fail_pulled(watch, mails, n);
         }
     }
+    forget_queued(watch);
     if (watch->end != ETCD_OK && !watch->told)
         tell_end(watch);
 }
@@ -433,6 +469,7 @@ static void init_stream(etcd__watch_hub *hub, size_t i)
     etcd__watch_core_init(&stream->core, &ops, hub->total_bytes, seed.state);
     stream->hub = hub;
     stream->require_leader = i == 1;
+    stream->max_message = FIRST_MAX_MESSAGE;
     etcd__list_init(&stream->open.node);
     stream->open.fn = open_now;
     stream->open.arg = stream;

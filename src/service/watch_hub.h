@@ -17,6 +17,8 @@ typedef struct etcd__watch_stream {
     bool require_leader;
     bool under_way; /* `call` is the channel's */
     bool closing;   /* we end it: its on_done says nothing */
+    unsigned too_large; /* streams in a row that ended so */
+    size_t max_message;
     etcd__call call;
     etcd__task open; /* in a turn of its own, as `call` may just have ended */
     etcd__timer timer;
@@ -29,6 +31,7 @@ struct etcd__watch_hub {
     size_t total_bytes;
     etcd__watch_stream streams[2]; /* the second with require_leader */
     etcd__list ready;              /* etcd_watch.ready: something is due to the program */
+    size_t queued;                 /* bytes of all etcd_watch.queued */
     etcd__task dispatch;
     /* for any thread */
     atomic_size_t buffered;
@@ -68,6 +71,7 @@ struct etcd_watch {
     /* the driver */
     etcd__list ready;
     etcd__list queue; /* etcd__watch_delivery.node: for callbacks or the mailbox, at the end of the turn */
+    size_t queued;    /* bytes in it, of a pulled watch */
     int end;          /* to be told last; ETCD_OK: not yet */
     etcd_error *why;  /* of the end; NULL when there was no memory for it */
     bool told;
