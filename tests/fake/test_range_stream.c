@@ -395,7 +395,7 @@ static void a_silent_stream_meets_the_deadline_of_the_page(void **state)
     int next = 0;
 
     (void)state;
-    assert_int_equal(etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.timeout_ms = 500)),
+    assert_int_equal(etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.timeout_ms = 3000)),
                                      &range, &err),
                      ETCD_OK);
     for (int i = 0; i < 3; i++) {

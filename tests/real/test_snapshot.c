@@ -207,15 +207,15 @@ static void a_line_that_is_dead_ends_it(void **state)
     (void)state;
     fill(client);
     etcd_client_free(client);
-    fault_proxy_rate(proxy, 2000000);
+    fault_proxy_rate(proxy, 500000); /* the whole takes six seconds */
     client = real_client_with(ETCD_CLIENT(.endpoints = fault_proxy_endpoint(proxy)));
-    assert_ok(etcd_snapshot_open(client, ETCD_SNAPSHOT(.idle_timeout_ms = 1000), &snapshot, &err), &err);
+    assert_ok(etcd_snapshot_open(client, ETCD_SNAPSHOT(.idle_timeout_ms = 4000), &snapshot, &err), &err);
     assert_ok(etcd_snapshot_next(snapshot, PATIENCE_MS, &part, &err), &err);
     etcd_response_free(part);
     fault_proxy_hold(proxy, FAULT_BOTH);
     while ((rc = etcd_snapshot_next(snapshot, -1, &part, &err)) == ETCD_OK && part != NULL)
         etcd_response_free(part);
-    assert_error(rc, &err, ETCD_ERR_DEADLINE_EXCEEDED, "nothing came for 1000 ms");
+    assert_error(rc, &err, ETCD_ERR_DEADLINE_EXCEEDED, "nothing came for 4000 ms");
     etcd_snapshot_free(snapshot);
     etcd_client_free(client);
     fault_proxy_stop(proxy);
