@@ -22,6 +22,7 @@ EXPECTED = {
                     "a page of 5: list/20 list/21 list/22 list/23 list/24", "all of revision #"],
     "stm_transfer": ["30 moved at revision #", "1000 not moved", "account/alice has 70", "account/bob has 30"],
     "mirror": ["mirror/a = 1", "mirror/b = 1", "revision #: put mirror/a delete mirror/b", "a copy of revision #"],
+    "snapshot": ["# bytes, verified"],
     "async": ["100 calls, 0 failed, last revision #"],
     "cancel": ["after 200 ms: ETCD_ERR_DEADLINE_EXCEEDED: context deadline exceeded (still connecting to http://127.0.0.1:#)",
                "canceled: ETCD_ERR_CANCELED: context canceled (still connecting to http://127.0.0.1:#)",
