@@ -73,11 +73,14 @@ static int run_disarm(cli *c)
     return CLI_OK;
 }
 
-const cli_command cli_alarm = {
-    .name = "alarm", .usage = "alarm <subcommand>", .summary = "Alarm related commands", .group = CLI_CLUSTER};
+const cli_command cli_alarm = {.name = "alarm",
+                               .usage = "alarm <subcommand>",
+                               .summary = "Alarm related commands",
+                               .group = CLI_CLUSTER};
 
-const cli_command cli_alarm_list = {
-    .name = "alarm list", .usage = "list", .summary = "Lists all alarms", .run = run_list};
+const cli_command cli_alarm_list = {.name = "alarm list", .usage = "list", .summary = "Lists all alarms", .run = run_list};
 
-const cli_command cli_alarm_disarm = {
-    .name = "alarm disarm", .usage = "disarm", .summary = "Disarms all alarms", .run = run_disarm};
+const cli_command cli_alarm_disarm = {.name = "alarm disarm",
+                                      .usage = "disarm",
+                                      .summary = "Disarms all alarms",
+                                      .run = run_disarm};

@@ -79,11 +79,17 @@ const cli_command cli_auth = {.name = "auth",
                               .summary = "Enable or disable authentication",
                               .group = CLI_AUTH};
 
-const cli_command cli_auth_enable = {
-    .name = "auth enable", .usage = "enable", .summary = "Enables authentication", .run = run_enable};
+const cli_command cli_auth_enable = {.name = "auth enable",
+                                     .usage = "enable",
+                                     .summary = "Enables authentication",
+                                     .run = run_enable};
 
-const cli_command cli_auth_disable = {
-    .name = "auth disable", .usage = "disable", .summary = "Disables authentication", .run = run_disable};
+const cli_command cli_auth_disable = {.name = "auth disable",
+                                      .usage = "disable",
+                                      .summary = "Disables authentication",
+                                      .run = run_disable};
 
-const cli_command cli_auth_status = {
-    .name = "auth status", .usage = "status", .summary = "Returns authentication status", .run = run_status};
+const cli_command cli_auth_status = {.name = "auth status",
+                                     .usage = "status",
+                                     .summary = "Returns authentication status",
+                                     .run = run_status};

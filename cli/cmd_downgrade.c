@@ -50,8 +50,10 @@ static int run_cancel(cli *c)
     return ask(c, ETCD_DOWNGRADE_CANCEL, "cancel", "");
 }
 
-const cli_command cli_downgrade = {
-    .name = "downgrade", .usage = "downgrade <TARGET_VERSION>", .summary = "Downgrade related commands", .group = CLI_CLUSTER};
+const cli_command cli_downgrade = {.name = "downgrade",
+                                   .usage = "downgrade <TARGET_VERSION>",
+                                   .summary = "Downgrade related commands",
+                                   .group = CLI_CLUSTER};
 
 const cli_command cli_downgrade_validate = {.name = "downgrade validate",
                                             .usage = "validate <TARGET_VERSION>",

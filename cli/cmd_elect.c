@@ -36,7 +36,8 @@ static int campaign(cli *c, const char *name, const char *proposal)
     size_t len;
     cli_hold_open(&hold, c, 0);
     if (etcd_election_new(hold.session, name, strlen(name), &election, &err) < 0 ||
-        etcd_election_campaign_async(election, proposal, strlen(proposal), cli_hold_call(&hold), on_election, &pending, NULL, &err) < 0) {
+        etcd_election_campaign_async(election, proposal, strlen(proposal), cli_hold_call(&hold), on_election, &pending, NULL,
+                                     &err) < 0) {
         cli_hold_close(&hold);
         cli_fail_call(CLI_ERROR, &err);
     }

@@ -99,10 +99,22 @@ static void status_simple(FILE *out, const cli *c, const void *response, const v
 
 static void status_table(FILE *out, const cli *c, const void *response, const void *arg)
 {
-    static const char *const header[STATUS_COLUMNS] = {
-        "endpoint", "ID", "version", "storage version", "db size", "in use", "percentage not in use", "quota",
-        "is leader", "is learner", "raft term", "raft index", "raft applied index", "errors", "downgrade target version",
-        "downgrade enabled"};
+    static const char *const header[STATUS_COLUMNS] = {"endpoint",
+                                                       "ID",
+                                                       "version",
+                                                       "storage version",
+                                                       "db size",
+                                                       "in use",
+                                                       "percentage not in use",
+                                                       "quota",
+                                                       "is leader",
+                                                       "is learner",
+                                                       "raft term",
+                                                       "raft index",
+                                                       "raft applied index",
+                                                       "errors",
+                                                       "downgrade target version",
+                                                       "downgrade enabled"};
     const answers *a = response;
     char **cells = status_rows(a);
     (void)c, (void)arg;
@@ -163,8 +175,8 @@ static void status_json(FILE *out, const cli *c, const void *response, const voi
     json_answers(out, response, "Status", ETCD_CALL_STATUS);
 }
 
-/** Asks all members: `ask` stores a response, or fails. What fails is told on stderr as "Failed to get the <what> of endpoint ...".
- *  The last error goes to `err`, whose code is 0 without one. */
+/** Asks all members: `ask` stores a response, or fails. What fails is told on stderr as "Failed to get the <what> of endpoint
+ * ...". The last error goes to `err`, whose code is 0 without one. */
 static answers ask_all(cli *c, int (*ask)(cli *c, const char *endpoint, void **out, etcd_error *err), const char *what,
                        etcd_error *err)
 {
@@ -298,9 +310,10 @@ const cli_command cli_endpoint_status = {
     .name = "endpoint status",
     .usage = "status",
     .summary = "Prints out the status of endpoints specified in `--endpoints` flag",
-    .description = "When --write-out is set to simple, this command prints out comma-separated status lists for each endpoint.\n"
-                   "The items in the lists are endpoint, ID, version, db size, is leader, is learner, raft term, raft index, raft "
-                   "applied index, errors.",
+    .description =
+        "When --write-out is set to simple, this command prints out comma-separated status lists for each endpoint.\n"
+        "The items in the lists are endpoint, ID, version, db size, is leader, is learner, raft term, raft index, raft "
+        "applied index, errors.",
     .also_flags_of = &cli_endpoint,
     .run = run_status};
 

@@ -44,7 +44,8 @@ static void health_simple(FILE *out, const cli *c, const void *response, const v
     for (size_t i = 0; i < all->n; i++) {
         const check *item = &all->items[i];
         if (item->healthy)
-            fprintf(out, "%s is healthy: successfully committed proposal: took = %s\n", item->endpoint, took(item, text, sizeof text));
+            fprintf(out, "%s is healthy: successfully committed proposal: took = %s\n", item->endpoint,
+                    took(item, text, sizeof text));
         else
             fprintf(stderr, "%s is unhealthy: failed to commit proposal: %s\n", item->endpoint, error_of(item));
     }

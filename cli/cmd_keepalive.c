@@ -32,8 +32,10 @@ static void alive_json(FILE *out, const cli *c, const void *response, const void
     fprintf(out, "\"ID\":%" PRId64 ",\"TTL\":%" PRId64 "}\n", r->id, r->ttl_s);
 }
 
-static const cli_printer printer = {
-    .simple = alive_simple, .fields = alive_fields, .json = alive_json, .protobuf = cli_protobuf_header};
+static const cli_printer printer = {.simple = alive_simple,
+                                    .fields = alive_fields,
+                                    .json = alive_json,
+                                    .protobuf = cli_protobuf_header};
 
 static int once(cli *c, etcd_client *client, int64_t id)
 {

@@ -182,7 +182,8 @@ static void left_json(FILE *out, const cli *c, const void *response, const void 
     const etcd_lease_time_to_live_response *r = response;
     (void)c, (void)arg;
     cli_json_flat_header(out, &r->header);
-    fprintf(out, "\"id\":%" PRId64 ",\"ttl\":%" PRId64 ",\"granted-ttl\":%" PRId64 ",\"keys\":", r->id, r->ttl_s, r->granted_ttl_s);
+    fprintf(out, "\"id\":%" PRId64 ",\"ttl\":%" PRId64 ",\"granted-ttl\":%" PRId64 ",\"keys\":", r->id, r->ttl_s,
+            r->granted_ttl_s);
     for (size_t i = 0; i < r->n_keys; i++) {
         fputc(i == 0 ? '[' : ',', out);
         cli_json_bytes(out, r->keys[i]);
@@ -204,7 +205,8 @@ static int run_timetolive(cli *c)
     int64_t id = cli_lease_argument(c);
     bool keys = cli_flag_bool(c, "keys");
     etcd_client *client = cli_client(c);
-    if (etcd_lease_time_to_live(client, id, ETCD_LEASE_TIME_TO_LIVE(.call = cli_call_unbounded(c), .keys = keys), &response, &err) < 0)
+    if (etcd_lease_time_to_live(client, id, ETCD_LEASE_TIME_TO_LIVE(.call = cli_call_unbounded(c), .keys = keys), &response,
+                                &err) < 0)
         cli_fail_call(CLI_BAD_CONNECTION, &err);
     cli_print(c, &printer, response, &keys);
     etcd_response_free(response);
@@ -265,13 +267,20 @@ static int run_list(cli *c)
 
 /* -- the commands -- */
 
-const cli_command cli_lease = {
-    .name = "lease", .usage = "lease <subcommand>", .summary = "Lease related commands", .group = CLI_KV};
+const cli_command cli_lease = {.name = "lease",
+                               .usage = "lease <subcommand>",
+                               .summary = "Lease related commands",
+                               .group = CLI_KV};
 
-const cli_command cli_lease_grant = {.name = "lease grant", .usage = "grant <ttl>", .summary = "Creates leases", .run = run_grant};
+const cli_command cli_lease_grant = {.name = "lease grant",
+                                     .usage = "grant <ttl>",
+                                     .summary = "Creates leases",
+                                     .run = run_grant};
 
-const cli_command cli_lease_revoke = {
-    .name = "lease revoke", .usage = "revoke <leaseID>", .summary = "Revokes leases", .run = run_revoke};
+const cli_command cli_lease_revoke = {.name = "lease revoke",
+                                      .usage = "revoke <leaseID>",
+                                      .summary = "Revokes leases",
+                                      .run = run_revoke};
 
 const cli_command cli_lease_timetolive = {.name = "lease timetolive",
                                           .usage = "timetolive <leaseID> [options]",
@@ -279,5 +288,4 @@ const cli_command cli_lease_timetolive = {.name = "lease timetolive",
                                           CLI_FLAGS(timetolive_flags),
                                           .run = run_timetolive};
 
-const cli_command cli_lease_list = {
-    .name = "lease list", .usage = "list", .summary = "List all active leases", .run = run_list};
+const cli_command cli_lease_list = {.name = "lease list", .usage = "list", .summary = "List all active leases", .run = run_list};

@@ -54,7 +54,7 @@ static int run_command(cli_hold *hold, etcd_mutex *mutex)
     setenv("ETCD_LOCK_KEY", etcd_mutex_key(mutex, NULL), 1);
     setenv("ETCD_LOCK_REV", revision, 1);
     free(revision);
-    if (!cli_spawn(hold->c->line.args + 1, true, &pid, &text)) {
+    if (!cli_spawn(hold->c->line.args + 1, &pid, &text)) {
         release(hold, mutex);
         cli_fail(CLI_ERROR, "%s", text.text);
     }

@@ -173,7 +173,8 @@ static int run_list(cli *c)
     if (strcmp(consistency, "l") != 0 && strcmp(consistency, "s") != 0)
         cli_fail(CLI_BAD_FEATURE, "unknown consistency flag \"l\"");
     etcd_client *client = cli_client(c);
-    if (etcd_member_list(client, ETCD_MEMBER_LIST(.call = cli_call(c), .serializable = consistency[0] == 's'), &response, &err) < 0)
+    if (etcd_member_list(client, ETCD_MEMBER_LIST(.call = cli_call(c), .serializable = consistency[0] == 's'), &response, &err) <
+        0)
         cli_fail_call(CLI_ERROR, &err);
     cli_print(c, &printer, response, NULL);
     etcd_response_free(response);
@@ -295,7 +296,8 @@ static void change_simple(FILE *out, const cli *c, const void *response, const v
 {
     const change *made = arg;
     (void)c;
-    fprintf(out, "Member %16" PRIx64 " %s cluster %16" PRIx64 "\n", made->id, made->what, ((const changed *)response)->header.cluster_id);
+    fprintf(out, "Member %16" PRIx64 " %s cluster %16" PRIx64 "\n", made->id, made->what,
+            ((const changed *)response)->header.cluster_id);
 }
 
 static void change_json(FILE *out, const cli *c, const void *response, const void *arg)
@@ -356,8 +358,10 @@ static int run_promote(cli *c)
 
 /* -- the commands -- */
 
-const cli_command cli_member = {
-    .name = "member", .usage = "member <subcommand>", .summary = "Membership related commands", .group = CLI_CLUSTER};
+const cli_command cli_member = {.name = "member",
+                                .usage = "member <subcommand>",
+                                .summary = "Membership related commands",
+                                .group = CLI_CLUSTER};
 
 const cli_command cli_member_list = {
     .name = "member list",
@@ -374,8 +378,10 @@ const cli_command cli_member_add = {.name = "member add",
                                     CLI_FLAGS(add_flags),
                                     .run = run_add};
 
-const cli_command cli_member_remove = {
-    .name = "member remove", .usage = "remove <memberID>", .summary = "Removes a member from the cluster", .run = run_remove};
+const cli_command cli_member_remove = {.name = "member remove",
+                                       .usage = "remove <memberID>",
+                                       .summary = "Removes a member from the cluster",
+                                       .run = run_remove};
 
 const cli_command cli_member_update = {.name = "member update",
                                        .usage = "update <memberID> [options]",

@@ -302,17 +302,22 @@ static const cli_flag revoke_flags[] = {
 
 /* -- the commands -- */
 
-const cli_command cli_role = {
-    .name = "role", .usage = "role <subcommand>", .summary = "Role related commands", .group = CLI_AUTH};
+const cli_command cli_role = {.name = "role",
+                              .usage = "role <subcommand>",
+                              .summary = "Role related commands",
+                              .group = CLI_AUTH};
 
-const cli_command cli_role_add = {
-    .name = "role add", .usage = "add <role name>", .summary = "Adds a new role", .run = run_add};
+const cli_command cli_role_add = {.name = "role add", .usage = "add <role name>", .summary = "Adds a new role", .run = run_add};
 
-const cli_command cli_role_delete = {
-    .name = "role delete", .usage = "delete <role name>", .summary = "Deletes a role", .run = run_delete};
+const cli_command cli_role_delete = {.name = "role delete",
+                                     .usage = "delete <role name>",
+                                     .summary = "Deletes a role",
+                                     .run = run_delete};
 
-const cli_command cli_role_get = {
-    .name = "role get", .usage = "get <role name>", .summary = "Gets detailed information of a role", .run = run_get};
+const cli_command cli_role_get = {.name = "role get",
+                                  .usage = "get <role name>",
+                                  .summary = "Gets detailed information of a role",
+                                  .run = run_get};
 
 const cli_command cli_role_list = {.name = "role list", .usage = "list", .summary = "Lists all roles", .run = run_list};
 

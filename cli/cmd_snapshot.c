@@ -15,24 +15,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXAMPLES                                                                                                                     \
-    "  # Save snapshot to a given file\n"                                                                                            \
-    "  etcdctl snapshot save /backup/etcd-snapshot.db\n"                                                                             \
-    "  \n"                                                                                                                           \
-    "  # Get snapshot from given address and save it to file\n"                                                                      \
-    "  etcdctl snapshot save --endpoints=127.0.0.1:3000 /backup/etcd-snapshot.db\n"                                                  \
-    "  \n"                                                                                                                           \
-    "  # Get snapshot from given address with certificates\n"                                                                        \
-    "  etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/ca.crt --cert=/etc/etcd/etcd.crt "                              \
-    "--key=/etc/etcd/etcd.key snapshot save /backup/etcd-snapshot.db\n"                                                              \
-    "  \n"                                                                                                                           \
-    "  # Get snapshot with certain user and password\n"                                                                              \
-    "  etcdctl --user=root --password=password123 snapshot save /backup/etcd-snapshot.db\n"                                          \
-    "  \n"                                                                                                                           \
-    "  # Get snapshot from given address with timeout\n"                                                                             \
-    "  etcdctl --endpoints=https://127.0.0.1:2379 --dial-timeout=20s snapshot save /backup/etcd-snapshot.db\n"                       \
-    "  \n"                                                                                                                           \
-    "  # Save snapshot with desirable time format\n"                                                                                 \
+#define EXAMPLES \
+    "  # Save snapshot to a given file\n" \
+    "  etcdctl snapshot save /backup/etcd-snapshot.db\n" \
+    "  \n" \
+    "  # Get snapshot from given address and save it to file\n" \
+    "  etcdctl snapshot save --endpoints=127.0.0.1:3000 /backup/etcd-snapshot.db\n" \
+    "  \n" \
+    "  # Get snapshot from given address with certificates\n" \
+    "  etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/ca.crt --cert=/etc/etcd/etcd.crt " \
+    "--key=/etc/etcd/etcd.key snapshot save /backup/etcd-snapshot.db\n" \
+    "  \n" \
+    "  # Get snapshot with certain user and password\n" \
+    "  etcdctl --user=root --password=password123 snapshot save /backup/etcd-snapshot.db\n" \
+    "  \n" \
+    "  # Get snapshot from given address with timeout\n" \
+    "  etcdctl --endpoints=https://127.0.0.1:2379 --dial-timeout=20s snapshot save /backup/etcd-snapshot.db\n" \
+    "  \n" \
+    "  # Save snapshot with desirable time format\n" \
     "  etcdctl snapshot save /mnt/backup/etcd/backup_$(date +%Y%m%d_%H%M%S).db"
 
 /* -- progress -- */
@@ -96,7 +96,8 @@ static int run_save(cli *c)
     cli_setup(c);
     char **endpoints = cli_endpoints(c, &n);
     if (n != 1)
-        cli_fail(CLI_INTERRUPTED, "snapshot must be requested to one selected node, not multiple %s", cli_list_text(endpoints, n));
+        cli_fail(CLI_INTERRUPTED, "snapshot must be requested to one selected node, not multiple %s",
+                 cli_list_text(endpoints, n));
     cli_endpoints_free(endpoints, n);
     const char *path = cli_arg(c, 0);
     check_file(path);

@@ -244,8 +244,10 @@ static int run_revoke(cli *c)
 
 /* -- the commands -- */
 
-const cli_command cli_user = {
-    .name = "user", .usage = "user <subcommand>", .summary = "User related commands", .group = CLI_AUTH};
+const cli_command cli_user = {.name = "user",
+                              .usage = "user <subcommand>",
+                              .summary = "User related commands",
+                              .group = CLI_AUTH};
 
 const cli_command cli_user_add = {.name = "user add",
                                   .usage = "add <user name or user:password> [options]",
@@ -253,8 +255,10 @@ const cli_command cli_user_add = {.name = "user add",
                                   CLI_FLAGS(add_flags),
                                   .run = run_add};
 
-const cli_command cli_user_delete = {
-    .name = "user delete", .usage = "delete <user name>", .summary = "Deletes a user", .run = run_delete};
+const cli_command cli_user_delete = {.name = "user delete",
+                                     .usage = "delete <user name>",
+                                     .summary = "Deletes a user",
+                                     .run = run_delete};
 
 const cli_command cli_user_get = {.name = "user get",
                                   .usage = "get <user name> [options]",

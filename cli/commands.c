@@ -57,6 +57,7 @@ const cli_command *const cli_commands[] = {
     &cli_snapshot,
     &cli_snapshot_save,
     &cli_watch,
+    &cli_make_mirror,
     &cli_put,
     &cli_tree,
     &cli_txn,

@@ -38,8 +38,8 @@ void cli_hold_open(cli_hold *hold, cli *c, int64_t ttl_s)
         cli_fail_call(CLI_ERROR, &err);
     cli_catch_signals();
     if (etcd_session_new_async(hold->client,
-                               ETCD_SESSION(.call = cli_hold_call(hold), .ttl_s = ttl_s, .lost_fn = on_lost, .lost_arg = hold), on_open,
-                               &o, NULL, &err) < 0)
+                               ETCD_SESSION(.call = cli_hold_call(hold), .ttl_s = ttl_s, .lost_fn = on_lost, .lost_arg = hold),
+                               on_open, &o, NULL, &err) < 0)
         cli_fail_call(CLI_ERROR, &err);
     if (!cli_hold_wait(hold, &o.pending))
         cli_fail(CLI_ERROR, "context canceled");

@@ -42,7 +42,7 @@ static void open_pipe(void)
     }
 }
 
-static void catch(int number)
+static void catch (int number)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
@@ -52,8 +52,8 @@ static void catch(int number)
 void cli_catch_signals(void)
 {
     open_pipe();
-    catch(SIGINT);
-    catch(SIGTERM);
+    catch (SIGINT);
+    catch (SIGTERM);
 }
 
 static int take_signal(void)
@@ -143,7 +143,7 @@ static bool on_path(const char *name)
     return false;
 }
 
-static int spawn(char *const *argv, bool with_stdin, pid_t *pid)
+static int spawn(char *const *argv, pid_t *pid)
 {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t actions;
@@ -154,7 +154,7 @@ static int spawn(char *const *argv, bool with_stdin, pid_t *pid)
     sigaddset(&defaults, SIGPIPE);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-    int rc = with_stdin ? 0 : posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (rc == 0)
         rc = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
@@ -162,7 +162,7 @@ static int spawn(char *const *argv, bool with_stdin, pid_t *pid)
     return rc;
 }
 
-bool cli_spawn(char *const *argv, bool with_stdin, pid_t *pid, cli_error *error)
+bool cli_spawn(char *const *argv, pid_t *pid, cli_error *error)
 {
     char text[256];
     if (!strchr(argv[0], '/') && !on_path(argv[0])) {
@@ -172,9 +172,9 @@ bool cli_spawn(char *const *argv, bool with_stdin, pid_t *pid, cli_error *error)
         return false;
     }
     open_pipe();
-    catch(SIGCHLD);
+    catch (SIGCHLD);
     fflush(stdout);
-    int rc = spawn(argv, with_stdin, pid);
+    int rc = spawn(argv, pid);
     if (rc == 0)
         return true;
     system_text(text, sizeof text, rc);
@@ -188,10 +188,20 @@ static void signal_text(cli_error *text, int number, bool core)
     static const struct {
         int number;
         const char *name;
-    } names[] = {{SIGABRT, "aborted"},      {SIGALRM, "alarm clock"}, {SIGBUS, "bus error"},     {SIGFPE, "floating point exception"},
-                 {SIGHUP, "hangup"},        {SIGILL, "illegal instruction"}, {SIGINT, "interrupt"}, {SIGKILL, "killed"},
-                 {SIGPIPE, "broken pipe"},  {SIGQUIT, "quit"},        {SIGSEGV, "segmentation fault"},
-                 {SIGTERM, "terminated"},   {SIGTRAP, "trace/breakpoint trap"}, {SIGUSR1, "user defined signal 1"},
+    } names[] = {{SIGABRT, "aborted"},
+                 {SIGALRM, "alarm clock"},
+                 {SIGBUS, "bus error"},
+                 {SIGFPE, "floating point exception"},
+                 {SIGHUP, "hangup"},
+                 {SIGILL, "illegal instruction"},
+                 {SIGINT, "interrupt"},
+                 {SIGKILL, "killed"},
+                 {SIGPIPE, "broken pipe"},
+                 {SIGQUIT, "quit"},
+                 {SIGSEGV, "segmentation fault"},
+                 {SIGTERM, "terminated"},
+                 {SIGTRAP, "trace/breakpoint trap"},
+                 {SIGUSR1, "user defined signal 1"},
                  {SIGUSR2, "user defined signal 2"}};
     const char *dump = core ? " (core dumped)" : "";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

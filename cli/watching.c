@@ -72,8 +72,10 @@ static void watch_protobuf(FILE *out, const cli *c, const void *response, const 
         cli_put_message(out, EVENTS, ETCD_FORMAT_EVENT, &r->events[i]);
 }
 
-static const cli_printer watch_printer = {
-    .simple = watch_simple, .fields = watch_fields, .json = watch_json, .protobuf = watch_protobuf};
+static const cli_printer watch_printer = {.simple = watch_simple,
+                                          .fields = watch_fields,
+                                          .json = watch_json,
+                                          .protobuf = watch_protobuf};
 
 void cli_watching_print(cli *c, const etcd_watch_response *response)
 {
@@ -115,7 +117,7 @@ static bool find_range(const cli_line *line, bool use_environment, const char **
     if (!has_key && n == 0)
         return fail(error, "bad number of arguments");
     *key = has_key ? env_key : line->args[0];
-    *end = has_key ? (has_end ? env_end : NULL) : n > 1 ? line->args[1] : NULL;
+    *end = has_key ? (has_end ? env_end : NULL) : n == 2 ? line->args[1] : NULL; /* of three, etcdctl takes one */
     if (*end && flag(line, "prefix")->number != 0)
         return fail(error, "`range_end` and `--prefix` are mutually exclusive");
     return true;
@@ -190,7 +192,7 @@ static void run_command(cli *c, char *const *command, const etcd_watch_response 
     set_quoted("ETCD_WATCH_EVENT_TYPE", name, strlen(name));
     set_quoted("ETCD_WATCH_KEY", event->kv->key.data, event->kv->key.len);
     set_quoted("ETCD_WATCH_VALUE", event->kv->value.data, event->kv->value.len);
-    if (cli_spawn(command, false, &pid, &text))
+    if (cli_spawn(command, &pid, &text))
         while (!cli_ended(pid, &code, &text))
             cli_wait(c->client, NULL, 0, -1);
     if (text.text[0] == '\0')
@@ -205,8 +207,8 @@ static void run_command(cli *c, char *const *command, const etcd_watch_response 
 static void print_end(cli *c, const etcd_error *err)
 {
     const etcd_watch_response empty = {.type = ETCD_WATCH_EVENTS};
-    /* Of an error of the server's the general text: the library's own says more */
-    fprintf(stderr, "watch was canceled (%s)\n", err->code <= -201 ? etcd_error_text(err->code) : cli_error_text(err));
+    /* The general text of an error of the server's, as the library's own says more; else the server's words */
+    fprintf(stderr, "watch was canceled (%s)\n", err->code <= -201 ? etcd_error_text(err->code) : err->message);
     if (c->format == CLI_JSON) {
         watch_json(stdout, c, &empty, err);
         fflush(stdout);

@@ -12,8 +12,8 @@ typedef struct cli_watching {
     char **exec;       /* a command for each event, ended by NULL; NULL: none */
 } cli_watching;
 
-/** Reads arguments and flags: `line` is of the command, or of one line. What the environment says about keys counts in the former only. False
- *  with etcdctl's text in `error`. */
+/** Reads arguments and flags: `line` is of the command, or of one line. What the environment says about keys counts in the former
+ * only. False with etcdctl's text in `error`. */
 bool cli_watching_open(cli *c, const cli_line *line, bool use_environment, cli_watching *w, cli_error *error);
 
 /** Prints what has arrived. False when the watch has ended; that was told then. */

@@ -182,6 +182,20 @@ def own_commands(_words, theirs, ours):
     return (theirs, cut) if cut != ours else None
 
 
+@rule("3.4")
+def reading_line(_words, theirs, ours):
+    """An error of the interactive watch began with a capital letter in 3.4."""
+    return tuple(text.replace("Error: Error reading watch", "Error: error reading watch") for text in theirs), ours
+
+
+@rule("3.4", "3.5", "3.6")
+def cancel_reason(words, theirs, ours):
+    """The json of watches has CancelReason since 3.7, and null for no events."""
+    if words[:1] != ["watch"] or "json" not in words:
+        return None
+    return (theirs[0].replace('"Created":false}', '"Created":false,"CancelReason":""}').replace('"Events":[]', '"Events":null'), theirs[1]), ours
+
+
 def comparable(version, words, theirs, ours):
     """The two outputs after all rules of the version."""
     for versions, function in RULES:

@@ -18,9 +18,11 @@ import importlib
 import os
 import re
 import shlex
+import select
 import subprocess
 import sys
 import tempfile
+import time
 
 from differences import comparable
 
@@ -71,6 +73,64 @@ class Side:
 
     def arguments(self, arguments):
         return [argument.format(**self.values) for argument in arguments]
+
+
+class Live:
+    """A command that runs, with pipes or on a terminal, and what it has printed so far."""
+
+    def __init__(self, command, environment, directory, pty):
+        self.text = {"stdout": b"", "stderr": b""}
+        if pty:
+            self.master, slave = os.openpty()
+            streams = {"stdin": slave, "stdout": slave, "stderr": slave, "start_new_session": True}
+        else:
+            streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.process = subprocess.Popen(command, env=environment, cwd=directory, **streams)
+        if pty:
+            os.close(slave)
+            self.input = self.master
+            self.open = {self.master: "stdout"}
+        else:
+            self.input = self.process.stdin.fileno()
+            self.open = {self.process.stdout.fileno(): "stdout", self.process.stderr.fileno(): "stderr"}
+
+    def read(self, timeout):
+        """Takes what has arrived."""
+        for fd in select.select(list(self.open), [], [], timeout)[0]:
+            try:
+                data = os.read(fd, 65536)
+            except OSError: # a terminal whose program has ended
+                data = b""
+            if data:
+                self.text[self.open[fd]] += data
+            else:
+                del self.open[fd]
+
+    def wait_for(self, pattern, timeout=TIMEOUT_S):
+        """Until what was printed matches; False when it does not in time."""
+        deadline = time.monotonic() + timeout
+        while not re.search(pattern.encode(), self.text["stdout"] + self.text["stderr"]):
+            if time.monotonic() > deadline or not self.open:
+                return False
+            self.read(0.1)
+        return True
+
+    def wait(self):
+        """Until the program has ended."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while self.open and time.monotonic() < deadline:
+            self.read(0.5)
+        try:
+            self.process.wait(max(deadline - time.monotonic(), 1))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream and not stream.closed:
+                stream.close()
+        if not self.process.stdin:
+            os.close(self.master)
+        return Result(self.process.returncode, self.text["stdout"], self.text["stderr"])
 
 
 class Result:
@@ -211,8 +271,69 @@ class Golden:
             if done.code != 0:
                 self.failures.append(f"{arguments}: {done.err.decode()}")
 
+    def play(self, tool, cluster, words, steps, environment, pty):
+        """Runs a command and does one step after the other; then waits for its end."""
+        live = Live([tool.program, *cluster.arguments(words)], cluster.environment(environment, words), self.directory.name, pty)
+        for kind, value in steps:
+            if kind == "see" and not live.wait_for(value):
+                self.failures.append(f"{tool.name} {shlex.join(words)}: no {value!r} in {live.text}")
+                live.process.kill()
+            elif kind == "say":
+                os.write(live.input, value.encode())
+            elif kind == "close":
+                live.process.stdin.close()
+            elif kind == "kill":
+                live.process.send_signal(value)
+            elif kind == "until":
+                while not live.wait_for(value[1], 0.2) and live.open:
+                    self.start(self.theirs, cluster, shlex.split(value[0]), b"", {})
+            elif kind == "await":
+                self.await_output(cluster, *value)
+            elif kind == "etcdctl":
+                done = self.start(self.theirs, cluster, shlex.split(value), b"", {})
+                if done.code != 0:
+                    self.failures.append(f"{value}: {done.err.decode()}")
+        return live.wait()
+
+    def background(self, cluster, arguments, pattern):
+        """Starts etcdctl, and waits until it has printed something."""
+        words = shlex.split(arguments)
+        live = Live([self.theirs.program, *words], cluster.environment({}, words), self.directory.name, False)
+        if not live.wait_for(pattern):
+            self.failures.append(f"{arguments}: no {pattern!r}")
+        return live
+
+    def expect_end(self, live, code):
+        result = live.wait()
+        if result.code != code:
+            self.failures.append(f"ended with {result.code} instead of {code}: {result.err}")
+
+    def await_output(self, cluster, arguments, pattern):
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            done = self.start(self.theirs, cluster, shlex.split(arguments), b"", {})
+            if re.search(pattern, done.out.decode(errors="replace")):
+                return
+            time.sleep(0.05)
+        self.failures.append(f"{arguments}: no {pattern!r}")
+
+    def live(self, arguments, steps, pty=False, **more):
+        """Each tool on its own cluster, while things happen. `steps` is a list of pairs:
+
+        ("see", pattern)             waits until it has printed this
+        ("say", text)                writes to its stdin
+        ("close", None)              ends its stdin
+        ("kill", signal)             sends it a signal
+        ("etcdctl", arguments)       runs etcdctl on its cluster
+        ("until", (arguments, pattern)) runs etcdctl until the command under test prints this
+        ("await", (arguments, pattern)) runs etcdctl until it prints this itself
+
+        pty: on a terminal; then all that it prints is its stdout. more: see compare().
+        """
+        return self.compare(arguments, self.theirs, self.ours, steps=steps, pty=pty, **more)
+
     def compare(self, arguments, their_cluster, our_cluster, stdin=b"", env=None, differs=None, mask=(), save=None, streams=STREAMS,
-                unordered=False, since="3.4"):
+                unordered=False, since="3.4", steps=None, pty=False):
         """Runs a command line with both tools, and compares.
 
         differs   {version: reason}: what etcdctl of this version prints is not what the newest one does
@@ -221,20 +342,23 @@ class Golden:
         streams   which of stdout and stderr are compared; the exit code always is
         unordered the order of the words does not matter
         since     left out with an etcdctl before this version
+        steps     see live()
         """
         if not self.at_least(since):
             return None
         words = shlex.split(arguments) if isinstance(arguments, str) else list(arguments)
         self.steps += 1
-        theirs = self.start(self.theirs, their_cluster, words, stdin, env or {}, self.directory.name)
+
+        def once(tool, cluster):
+            if steps is not None:
+                return self.play(tool, cluster, words, steps, env or {}, pty)
+            return self.start(tool, cluster, words, stdin, env or {}, self.directory.name)
+
+        theirs = once(self.theirs, their_cluster)
         if self.show:
-            print(f"$ {shlex.join(their_cluster.arguments(words))}   -> {theirs.code}")
-            print(f"{theirs.out!r}" if "protobuf" in words else theirs.out.decode(errors="replace"), end="")
-            print("".join(f"  2> {line}\n" for line in theirs.err.decode(errors="replace").splitlines()), end="", flush=True)
-            ours = self.start(self.theirs, our_cluster, words, stdin, env or {}, self.directory.name) if their_cluster is not our_cluster \
-                else theirs
-        else:
-            ours = self.start(self.ours, our_cluster, words, stdin, env or {}, self.directory.name)
+            self.print_step(words, theirs, their_cluster)
+        tool = self.theirs if self.show else self.ours
+        ours = theirs if self.show and their_cluster is our_cluster else once(tool, our_cluster)
         if save:
             self.save(save, theirs, their_cluster)
             if our_cluster is not their_cluster:
@@ -242,6 +366,12 @@ class Golden:
         if not self.show:
             self.judge(words, theirs, ours, their_cluster, our_cluster, (differs or {}).get(self.version), mask, streams, unordered)
         return theirs
+
+    @staticmethod
+    def print_step(words, result, cluster):
+        print(f"$ {shlex.join(cluster.arguments(words))}   -> {result.code}")
+        print(f"{result.out!r}" if "protobuf" in words else result.out.decode(errors="replace"), end="")
+        print("".join(f"  2> {line}\n" for line in result.err.decode(errors="replace").splitlines()), end="", flush=True)
 
     def save(self, save, result, cluster):
         name, pattern = save
