@@ -153,8 +153,7 @@ static void report(const char *name, double *ns, size_t rounds, double *median)
 {
     qsort(ns, rounds, sizeof *ns, compare_doubles);
     *median = ns[rounds / 2];
-    printf("\"%s\": %.3f, \"%s_spread\": %.3f, ", name, *median, name,
-           (ns[rounds * 3 / 4] - ns[rounds / 4]) / *median);
+    printf("\"%s\": %.3f, \"%s_spread\": %.3f, ", name, *median, name, (ns[rounds * 3 / 4] - ns[rounds / 4]) / *median);
 }
 
 static void size_run(size_t n_kvs, size_t value_len, size_t rounds)

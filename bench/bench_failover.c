@@ -124,8 +124,8 @@ static void connect_all(struct bench *bench)
     const etcd_tls_options *tls = bench->directory ? ETCD_TLS(.ca_file = bench->ca_file) : NULL;
     etcd_error err;
 
-    if (etcd_client_new(ETCD_CLIENT(.endpoints = bench->endpoints, .tls = tls, .request_timeout_ms = PATIENCE_MS, .backoff_base_ms = 20,
-                                    .backoff_max_ms = 200),
+    if (etcd_client_new(ETCD_CLIENT(.endpoints = bench->endpoints, .tls = tls, .request_timeout_ms = PATIENCE_MS,
+                                    .backoff_base_ms = 20, .backoff_max_ms = 200),
                         &bench->client, &err) < 0 ||
         etcd_put(bench->client, ETCD_STR("key"), ETCD_STR("value"), NULL, NULL, &err) < 0)
         bench_die("%s", err.message);
@@ -155,8 +155,7 @@ static void kill_member(struct bench *bench, int member)
 
 static void restart(struct bench *bench, int member)
 {
-    if (etcd_server_restart(bench->server, member) < 0 ||
-        etcd_server_await_healthy(bench->server, member, PATIENCE_MS) < 0)
+    if (etcd_server_restart(bench->server, member) < 0 || etcd_server_await_healthy(bench->server, member, PATIENCE_MS) < 0)
         bench_die("member %d does not come back", member);
 }
 
@@ -192,10 +191,8 @@ static void nothing(struct bench *bench, int member)
 }
 
 static const struct fault faults[] = {
-    {"connection reset", false, reset, nothing, 20},
-    {"follower killed", false, kill_member, restart, 20},
-    {"leader killed", true, kill_member, restart, 100},
-    {"follower hangs", false, stop_member, cont_member, 2050},
+    {"connection reset", false, reset, nothing, 20},           {"follower killed", false, kill_member, restart, 20},
+    {"leader killed", true, kill_member, restart, 100},        {"follower hangs", false, stop_member, cont_member, 2050},
     {"follower cut off", false, cut_off, connect_again, 2050},
 };
 

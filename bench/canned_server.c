@@ -85,8 +85,7 @@ static void answer_build(const char *kind, size_t n_kvs, size_t value_len)
         return;
     raw_frame(&canned.whole, RAW_HEADERS, RAW_END_HEADERS, 0, canned.headers.data, canned.headers.len);
     raw_frame(&canned.whole, RAW_DATA, 0, 0, canned.message.data, canned.message.len);
-    raw_frame(&canned.whole, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 0, canned.trailers.data,
-              canned.trailers.len);
+    raw_frame(&canned.whole, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 0, canned.trailers.data, canned.trailers.len);
 }
 
 /* A short answer in one go. */
@@ -124,8 +123,7 @@ static bool answer_continue(conn *c, pending *p)
         p->window -= (int64_t)len;
         c->window -= (int64_t)len;
     }
-    raw_frame(&c->out, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, p->stream, canned.trailers.data,
-              canned.trailers.len);
+    raw_frame(&c->out, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, p->stream, canned.trailers.data, canned.trailers.len);
     return true;
 }
 

@@ -50,10 +50,8 @@ void raw_put32(uint8_t *bytes, uint32_t value)
 
 raw_head raw_head_read(const uint8_t *bytes)
 {
-    return (raw_head){.len = raw_get32(bytes) >> 8,
-                      .type = bytes[3],
-                      .flags = bytes[4],
-                      .stream = raw_get32(bytes + 5) & 0x7fffffffu};
+    return (raw_head){
+        .len = raw_get32(bytes) >> 8, .type = bytes[3], .flags = bytes[4], .stream = raw_get32(bytes + 5) & 0x7fffffffu};
 }
 
 void raw_frame(raw_buf *buf, unsigned type, unsigned flags, uint32_t stream, const void *payload, size_t len)

@@ -6,8 +6,8 @@
 #include <openssl/ec.h>
 #include <openssl/x509.h>
 
-static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                     unsigned int in_len, void *arg)
+static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned int in_len,
+                     void *arg)
 {
     static const unsigned char h2[] = {2, 'h', '2'};
     unsigned char *chosen;

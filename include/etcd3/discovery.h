@@ -63,8 +63,7 @@ ETCD_EXPORT int64_t etcd_discovery_timeout_ms(etcd_discovery *discovery);
 /** Does what is due, and gives the result once it is there; until then it waits at most timeout_ms (0: not at all; negative:
  *  without bound) and returns ETCD_ERR_TIMED_OUT, which means: not yet. Any other error is the discovery's end. `*out` and the
  *  errors are those of etcd_discover(); ETCD_ERR_CLOSED when the result was taken before; ETCD_ERR_FORKED. Since 0.1. */
-ETCD_EXPORT int etcd_discovery_wait(etcd_discovery *discovery, int64_t timeout_ms, etcd_discover_response **out,
-                                    etcd_error *err);
+ETCD_EXPORT int etcd_discovery_wait(etcd_discovery *discovery, int64_t timeout_ms, etcd_discover_response **out, etcd_error *err);
 
 /** Ends it, also when it is under way. NULL is allowed. Since 0.1. */
 ETCD_EXPORT void etcd_discovery_free(etcd_discovery *discovery);

@@ -18,14 +18,14 @@ enum etcd_endpoint_state {
 };
 
 typedef struct etcd_endpoint_info {
-    etcd_bytes endpoint;       /**< as given */
-    int32_t state;             /**< of etcd_endpoint_state */
-    bool healthy;              /**< false: the member answered that it cannot serve, or did not answer; others come
-                                    first */
-    bool is_leader;            /**< known with `leader_first` only */
-    uint64_t member_id;        /**< likewise; 0: unknown */
-    uint64_t calls;            /**< attempts sent there */
-    uint64_t failures;         /**< of these, ended with an error */
+    etcd_bytes endpoint; /**< as given */
+    int32_t state;       /**< of etcd_endpoint_state */
+    bool healthy;        /**< false: the member answered that it cannot serve, or did not answer; others come
+                              first */
+    bool is_leader;      /**< known with `leader_first` only */
+    uint64_t member_id;  /**< likewise; 0: unknown */
+    uint64_t calls;      /**< attempts sent there */
+    uint64_t failures;   /**< of these, ended with an error */
     uint64_t bytes_sent;
     uint64_t bytes_received;
     uint64_t connects;         /**< connections that became ready */

@@ -20,49 +20,49 @@ extern "C" {
 #define ETCD_OK 0
 
 /** Local errors: X(NAME, number, text). */
-#define ETCD_LOCAL_ERRORS(X)                                                                                             \
-    X(ARGUMENT, -1, "invalid argument")                                                                                  \
-    X(NO_MEMORY, -2, "out of memory")                                                                                    \
-    X(CLOSED, -3, "the client is closed")                                                                                \
-    X(FORKED, -4, "the handle belongs to the process before fork()")                                                     \
-    X(IN_CALLBACK, -5, "a blocking call inside a callback would wait for itself")                                        \
-    X(NO_ENDPOINTS, -6, "etcdclient: no available endpoints")                                                            \
-    X(TOO_LARGE, -7, "the message is larger than the limit")                                                             \
-    X(PROTOCOL, -8, "the peer broke the protocol")                                                                       \
-    X(SYSTEM, -9, "a system call failed")                                                                                \
-    X(CONNECTION, -10, "the connection failed")                                                                          \
-    X(UNSUPPORTED, -11, "not supported")                                                                                 \
-    X(TIMED_OUT, -12, "nothing arrived in time")                                                                         \
+#define ETCD_LOCAL_ERRORS(X) \
+    X(ARGUMENT, -1, "invalid argument") \
+    X(NO_MEMORY, -2, "out of memory") \
+    X(CLOSED, -3, "the client is closed") \
+    X(FORKED, -4, "the handle belongs to the process before fork()") \
+    X(IN_CALLBACK, -5, "a blocking call inside a callback would wait for itself") \
+    X(NO_ENDPOINTS, -6, "etcdclient: no available endpoints") \
+    X(TOO_LARGE, -7, "the message is larger than the limit") \
+    X(PROTOCOL, -8, "the peer broke the protocol") \
+    X(SYSTEM, -9, "a system call failed") \
+    X(CONNECTION, -10, "the connection failed") \
+    X(UNSUPPORTED, -11, "not supported") \
+    X(TIMED_OUT, -12, "nothing arrived in time") \
     X(CALL_NOT_FOUND, -13, "no such call is in flight") \
     X(OLD_CLUSTER, -14, "etcdclient: old cluster version") \
-    X(WATCH_ROLLED_BACK, -15, "the cluster's revision went backwards")                                                   \
-    X(LEASE_EXPIRED, -16, "the lease may have expired: no answer came in time")                                          \
-    X(SNAPSHOT_CORRUPT, -17, "the snapshot does not match its checksum")                                                 \
-    X(LOCKED, -18, "mutex: Locked by another session")                                                                   \
-    X(SESSION_EXPIRED, -19, "mutex: session is expired")                                                                 \
-    X(LOCK_RELEASED, -20, "mutex: lock has already been released")                                                       \
-    X(ELECTION_NOT_LEADER, -21, "election: not leader")                                                                  \
+    X(WATCH_ROLLED_BACK, -15, "the cluster's revision went backwards") \
+    X(LEASE_EXPIRED, -16, "the lease may have expired: no answer came in time") \
+    X(SNAPSHOT_CORRUPT, -17, "the snapshot does not match its checksum") \
+    X(LOCKED, -18, "mutex: Locked by another session") \
+    X(SESSION_EXPIRED, -19, "mutex: session is expired") \
+    X(LOCK_RELEASED, -20, "mutex: lock has already been released") \
+    X(ELECTION_NOT_LEADER, -21, "election: not leader") \
     X(ELECTION_NO_LEADER, -22, "election: no leader") \
-    X(STM_CONFLICT, -23, "stm: others have changed what was read, attempt after attempt")                                \
+    X(STM_CONFLICT, -23, "stm: others have changed what was read, attempt after attempt") \
     X(STM_AGAIN, -24, "stm: the value is being read: return, the function is called again")
 
 /** gRPC status codes: X(NAME, number, gRPC code, text). */
-#define ETCD_GRPC_ERRORS(X)                                                                                              \
-    X(CANCELED, -101, 1, "context canceled")                                                                             \
-    X(UNKNOWN, -102, 2, "unknown error")                                                                                 \
-    X(INVALID_ARGUMENT, -103, 3, "the server refused an argument")                                                       \
-    X(DEADLINE_EXCEEDED, -104, 4, "context deadline exceeded")                                                           \
-    X(NOT_FOUND, -105, 5, "not found")                                                                                   \
-    X(ALREADY_EXISTS, -106, 6, "already exists")                                                                         \
-    X(GRPC_PERMISSION_DENIED, -107, 7, "permission denied")                                                              \
-    X(RESOURCE_EXHAUSTED, -108, 8, "resource exhausted")                                                                 \
-    X(FAILED_PRECONDITION, -109, 9, "failed precondition")                                                               \
-    X(ABORTED, -110, 10, "aborted")                                                                                      \
-    X(OUT_OF_RANGE, -111, 11, "out of range")                                                                            \
-    X(UNIMPLEMENTED, -112, 12, "not implemented by the server")                                                          \
-    X(INTERNAL, -113, 13, "internal error")                                                                              \
-    X(UNAVAILABLE, -114, 14, "unavailable")                                                                              \
-    X(DATA_LOSS, -115, 15, "data loss")                                                                                  \
+#define ETCD_GRPC_ERRORS(X) \
+    X(CANCELED, -101, 1, "context canceled") \
+    X(UNKNOWN, -102, 2, "unknown error") \
+    X(INVALID_ARGUMENT, -103, 3, "the server refused an argument") \
+    X(DEADLINE_EXCEEDED, -104, 4, "context deadline exceeded") \
+    X(NOT_FOUND, -105, 5, "not found") \
+    X(ALREADY_EXISTS, -106, 6, "already exists") \
+    X(GRPC_PERMISSION_DENIED, -107, 7, "permission denied") \
+    X(RESOURCE_EXHAUSTED, -108, 8, "resource exhausted") \
+    X(FAILED_PRECONDITION, -109, 9, "failed precondition") \
+    X(ABORTED, -110, 10, "aborted") \
+    X(OUT_OF_RANGE, -111, 11, "out of range") \
+    X(UNIMPLEMENTED, -112, 12, "not implemented by the server") \
+    X(INTERNAL, -113, 13, "internal error") \
+    X(UNAVAILABLE, -114, 14, "unavailable") \
+    X(DATA_LOSS, -115, 15, "data loss") \
     X(UNAUTHENTICATED, -116, 16, "unauthenticated")
 
 /** Errors of the etcd server: X(NAME, number, gRPC code, message as the server sends it). */

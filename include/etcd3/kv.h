@@ -23,9 +23,9 @@ enum etcd_get_pick {
     ETCD_PICK_ALL = 0,
     ETCD_PICK_FIRST_CREATE = 1, /**< lowest create revision */
     ETCD_PICK_LAST_CREATE = 2,
-    ETCD_PICK_FIRST_KEY = 3,    /**< lexically first */
+    ETCD_PICK_FIRST_KEY = 3, /**< lexically first */
     ETCD_PICK_LAST_KEY = 4,
-    ETCD_PICK_FIRST_REV = 5,    /**< lowest mod revision */
+    ETCD_PICK_FIRST_REV = 5, /**< lowest mod revision */
     ETCD_PICK_LAST_REV = 6
 };
 
@@ -35,17 +35,17 @@ typedef struct etcd_get_options {
     const etcd_call_options *call;
     const char *range_end; /**< with range_end_len: keys in [key, range_end); a single NUL byte: all keys >= key */
     int64_t range_end_len;
-    bool prefix;           /**< keys that start with `key`; with an empty key, all */
-    bool from_key;         /**< keys >= `key`; with an empty key, all */
-    bool serializable;     /**< the member's own, perhaps stale, state: one hop less */
+    bool prefix;       /**< keys that start with `key`; with an empty key, all */
+    bool from_key;     /**< keys >= `key`; with an empty key, all */
+    bool serializable; /**< the member's own, perhaps stale, state: one hop less */
     bool keys_only;
     bool count_only;
-    int64_t limit;         /**< most key-values; 0: all. `more` tells that there were others */
-    int64_t revision;      /**< as of this revision; 0: now */
-    int32_t sort_order;    /**< of etcd_sort_order */
-    int32_t sort_target;   /**< of etcd_sort_target */
-    int32_t pick;          /**< of etcd_get_pick; implies prefix; excludes sort and limit */
-    int64_t min_mod_revision, max_mod_revision;       /**< server-side filters; 0: none; `count` ignores them */
+    int64_t limit;                              /**< most key-values; 0: all. `more` tells that there were others */
+    int64_t revision;                           /**< as of this revision; 0: now */
+    int32_t sort_order;                         /**< of etcd_sort_order */
+    int32_t sort_target;                        /**< of etcd_sort_target */
+    int32_t pick;                               /**< of etcd_get_pick; implies prefix; excludes sort and limit */
+    int64_t min_mod_revision, max_mod_revision; /**< server-side filters; 0: none; `count` ignores them */
     int64_t min_create_revision, max_create_revision;
 } etcd_get_options;
 
@@ -79,7 +79,7 @@ typedef struct etcd_delete_options {
     int64_t range_end_len;
     bool prefix;
     bool from_key;
-    bool prev_kv;          /**< return what was deleted */
+    bool prev_kv; /**< return what was deleted */
 } etcd_delete_options;
 
 typedef struct etcd_delete_response {

@@ -17,11 +17,11 @@ extern "C" {
 
 /** One method since the client was made. */
 typedef struct etcd_method_metrics {
-    const char *method;      /**< "/etcdserverpb.KV/Range"; static storage */
-    uint64_t calls;          /**< that have ended */
-    uint64_t failures;       /**< of these, with an error */
-    uint64_t attempts;       /**< requests sent for them: more than `calls` where some were sent again */
-    uint64_t request_bytes;  /**< of the messages, without framing, once per call */
+    const char *method;     /**< "/etcdserverpb.KV/Range"; static storage */
+    uint64_t calls;         /**< that have ended */
+    uint64_t failures;      /**< of these, with an error */
+    uint64_t attempts;      /**< requests sent for them: more than `calls` where some were sent again */
+    uint64_t request_bytes; /**< of the messages, without framing, once per call */
     uint64_t response_bytes;
     uint64_t latency_sum_us; /**< from the start of the call to its end, waits for connections and retries included */
     uint64_t latency_us[ETCD_METRICS_BUCKETS];

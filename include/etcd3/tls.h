@@ -16,13 +16,13 @@ extern "C" {
 
 /** Zero in a field means its default. Strings are borrowed for the call of etcd_client_new(). */
 typedef struct etcd_tls_options {
-    size_t size;               /**< sizeof(etcd_tls_options), set by ETCD_TLS and _init */
-    const char *ca_file;       /**< PEM file of the authorities to trust; without ca_file, ca_dir and ca_pem the system's */
-    const char *ca_dir;        /**< directory of such files, hashed as `openssl rehash` does */
-    const char *ca_pem;        /**< such certificates in memory */
-    const char *cert_file;     /**< PEM file of the client's certificate, its chain behind it; with key_file */
-    const char *key_file;      /**< PEM file of the private key */
-    const char *cert_pem;      /**< the same in memory; with key_pem */
+    size_t size;           /**< sizeof(etcd_tls_options), set by ETCD_TLS and _init */
+    const char *ca_file;   /**< PEM file of the authorities to trust; without ca_file, ca_dir and ca_pem the system's */
+    const char *ca_dir;    /**< directory of such files, hashed as `openssl rehash` does */
+    const char *ca_pem;    /**< such certificates in memory */
+    const char *cert_file; /**< PEM file of the client's certificate, its chain behind it; with key_file */
+    const char *key_file;  /**< PEM file of the private key */
+    const char *cert_pem;  /**< the same in memory; with key_pem */
     const char *key_pem;
     /** Asked for the password of an encrypted key: writes it, NUL-terminated, to `buffer` and returns its length, or a
      *  negative number. Whenever the key is read: within etcd_client_new(), and on the driving thread when a new

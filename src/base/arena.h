@@ -17,7 +17,7 @@ struct etcd__arena {
     struct etcd__arena_chunk *newest; /* list of the chunks after the first */
     size_t allocated;                 /* bytes of all chunks */
     size_t limit;
-    void *owned;                      /* one more block, from etcd__malloc, freed with the arena; or NULL */
+    void *owned; /* one more block, from etcd__malloc, freed with the arena; or NULL */
 };
 
 /** A new arena with room for `first_bytes` in its first chunk, or NULL. */

@@ -14,7 +14,9 @@ typedef struct etcd__buf {
     size_t max; /* most that `len` may become */
 } etcd__buf;
 
+/* clang-format off */
 #define ETCD__BUF_INIT(max_bytes) {NULL, 0, 0, (max_bytes)}
+/* clang-format on */
 
 /** Makes room for `extra` bytes after `len`, at least doubling, so that appends cost O(1) each.
  *  ETCD_ERR_TOO_LARGE over the maximum, ETCD_ERR_NO_MEMORY; the contents stay as they were. */

@@ -14,7 +14,9 @@ typedef struct etcd__list {
 } etcd__list;
 
 /** The struct of `type` whose member `member` is `*node`. */
+/* clang-format off */
 #define ETCD__CONTAINER_OF(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+/* clang-format on */
 
 static inline void etcd__list_init(etcd__list *list)
 {

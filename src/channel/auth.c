@@ -22,7 +22,7 @@ struct etcd__auth {
     void *token_arg;
     char *token; /* NULL: none */
     uint64_t number;
-    bool fixed;   /* the program gave the token: there is no other */
+    bool fixed; /* the program gave the token: there is no other */
     bool settled;
     bool getting;
     etcd__call call; /* Authenticate */

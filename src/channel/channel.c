@@ -701,8 +701,7 @@ int etcd__channel_new(etcd__loop *loop, const etcd__channel_config *config, cons
     channel->leave.fn = leave;
     channel->leave.arg = channel;
     etcd__random_init(&channel->random);
-    etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, on_suspect,
-                     channel);
+    etcd__peers_init(&channel->peers, loop, &channel->config.peer, &channel->random, on_usable, on_state, on_suspect, channel);
     rc = etcd__auth_new(&config->auth, channel, loop, on_settled, channel, &channel->auth, err);
     memset(&channel->config.auth, 0, sizeof channel->config.auth); /* the strings are the caller's */
     channel->config.tls = NULL;

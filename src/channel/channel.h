@@ -23,7 +23,7 @@ typedef struct etcd__channel_config {
     void (*on_state)(void *arg); /* some endpoint's connection changed its state; NULL: nobody cares */
     void *on_state_arg;
     int64_t sync_interval; /* ns between updates of the endpoint list from the cluster's members; 0: never */
-    bool leader_first; /* calls that need the leader go to it directly where it is known */
+    bool leader_first;     /* calls that need the leader go to it directly where it is known */
 } etcd__channel_config;
 
 /** A channel for a comma-separated list of endpoints; it starts to connect. The config is copied, user_agent is

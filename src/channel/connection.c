@@ -275,8 +275,8 @@ static void wait_for_answer(etcd__connection *c)
         c->events->on_suspect(c->arg, c);
         return;
     }
-    etcd__error_set(&err, ETCD_ERR_CONNECTION, "%s sent nothing for %lld ms, not even the answer to a ping",
-                    c->endpoint->text, (long long)((now - c->last_read) / ETCD__MS));
+    etcd__error_set(&err, ETCD_ERR_CONNECTION, "%s sent nothing for %lld ms, not even the answer to a ping", c->endpoint->text,
+                    (long long)((now - c->last_read) / ETCD__MS));
     fail(c, &err);
 }
 

@@ -47,13 +47,13 @@ struct etcd__connection {
     etcd__list node; /* for the owner */
     etcd__connection_state state;
     etcd__h2 *h2;
-    uint64_t written;    /* bytes of the session's output that the transport took */
-    uint64_t received;   /* bytes */
-    int64_t last_read;   /* when bytes arrived last */
-    bool answered;       /* some stream got an answer: the connection is good */
+    uint64_t written;      /* bytes of the session's output that the transport took */
+    uint64_t received;     /* bytes */
+    int64_t last_read;     /* when bytes arrived last */
+    bool answered;         /* some stream got an answer: the connection is good */
     const etcd_error *why; /* while its streams are closed because it is gone: the reason; else NULL */
-    bool suspect;         /* see on_suspect; no longer once bytes arrive */
-    bool too_many_pings; /* the peer ended it because of our pings (gRPC keepalive, ENHANCE_YOUR_CALM) */
+    bool suspect;          /* see on_suspect; no longer once bytes arrive */
+    bool too_many_pings;   /* the peer ended it because of our pings (gRPC keepalive, ENHANCE_YOUR_CALM) */
 
     /* private */
     etcd__loop *loop;

@@ -48,7 +48,8 @@ static void show(struct span text, char out[MAX_SHOWN + 8])
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-static int fault(struct span text, etcd_error *err, const char *format, ...)
+static int
+fault(struct span text, etcd_error *err, const char *format, ...)
 {
     char shown[MAX_SHOWN + 8], what[256];
     va_list args;
@@ -224,7 +225,7 @@ static int parse_tcp(struct span whole, struct span text, etcd__endpoint *out, e
 static int parse_unix(struct span whole, struct span path, etcd__endpoint *out, etcd_error *err)
 {
     struct span base;
-    size_t most = sizeof ((struct sockaddr_un *)NULL)->sun_path - 1;
+    size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
     out->target.kind = ETCD__TARGET_UNIX;
     (void)skip(&path, "//");

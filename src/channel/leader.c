@@ -20,7 +20,7 @@ struct etcd__leader {
     etcd__peers *peers;
     etcd__timer timer;
     etcd__call call;
-    char *endpoint; /* that is being asked */
+    char *endpoint;                     /* that is being asked */
     uint8_t request[ETCD__GRPC_PREFIX]; /* StatusRequest is empty */
     uint64_t leader_id;
     uint64_t term; /* in which that was the leader */
@@ -138,8 +138,7 @@ void etcd__leader_stop(etcd__leader *leader)
     etcd__loop_timer_stop(leader->loop, &leader->timer);
 }
 
-int etcd__leader_new(struct etcd__channel *channel, etcd__loop *loop, etcd__peers *peers, etcd__leader **out,
-                     etcd_error *err)
+int etcd__leader_new(struct etcd__channel *channel, etcd__loop *loop, etcd__peers *peers, etcd__leader **out, etcd_error *err)
 {
     etcd__leader *leader = etcd__calloc(1, sizeof *leader);
 

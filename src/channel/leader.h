@@ -12,8 +12,7 @@ typedef struct etcd__leader etcd__leader;
 struct etcd__channel;
 
 /** ETCD_ERR_NO_MEMORY. */
-int etcd__leader_new(struct etcd__channel *channel, etcd__loop *loop, etcd__peers *peers, etcd__leader **out,
-                     etcd_error *err);
+int etcd__leader_new(struct etcd__channel *channel, etcd__loop *loop, etcd__peers *peers, etcd__leader **out, etcd_error *err);
 
 /** The calls that were under way must have ended. NULL is allowed. */
 void etcd__leader_free(etcd__leader *leader);

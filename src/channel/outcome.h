@@ -11,10 +11,10 @@
 #include <stdbool.h>
 
 typedef enum etcd__verdict {
-    ETCD__VERDICT_FAIL,       /* the call ends with this error */
-    ETCD__VERDICT_RESEND,     /* the server never saw it: any call may be sent again */
-    ETCD__VERDICT_REPEAT,     /* it may have been seen, but the call changes nothing and the failure may pass */
-    ETCD__VERDICT_OTHER_PEER  /* this member cannot serve it (a learner), another can */
+    ETCD__VERDICT_FAIL,      /* the call ends with this error */
+    ETCD__VERDICT_RESEND,    /* the server never saw it: any call may be sent again */
+    ETCD__VERDICT_REPEAT,    /* it may have been seen, but the call changes nothing and the failure may pass */
+    ETCD__VERDICT_OTHER_PEER /* this member cannot serve it (a learner), another can */
 } etcd__verdict;
 
 /** What to do after an attempt ended with a status other than OK, and the error of the call if it ends here. `err`

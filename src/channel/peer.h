@@ -17,13 +17,13 @@ typedef struct etcd__peer_config {
     int64_t backoff_base; /* ns */
     int64_t backoff_max;
     int64_t unacknowledged; /* ns: see etcd__target */
-    bool sends_secrets; /* calls carry a token: endpoints beyond this host must use TLS */
+    bool sends_secrets;     /* calls carry a token: endpoints beyond this host must use TLS */
     etcd__log log;
 } etcd__peer_config;
 
 /** Figures for etcd_client_endpoints(). */
 typedef struct etcd__peer_stats {
-    uint64_t calls, failures; /* attempts */
+    uint64_t calls, failures;            /* attempts */
     uint64_t bytes_sent, bytes_received; /* of connections that are gone */
     uint64_t connects, connect_failures;
 } etcd__peer_stats;
@@ -45,11 +45,11 @@ struct etcd__peer {
     etcd__connection *connection; /* the newest, while it is not draining; NULL in back-off */
     etcd_error last_error;        /* of the last connection that ended; code 0 when none did */
     etcd__peer_stats stats;
-    uint64_t member_id;           /* of the member behind it, where that was asked (channel/leader.h); 0: unknown */
-    int32_t reported;             /* for the client: the state that the program was told last */
-    unsigned users;               /* calls that are pinned to it; the owner counts */
+    uint64_t member_id; /* of the member behind it, where that was asked (channel/leader.h); 0: unknown */
+    int32_t reported;   /* for the client: the state that the program was told last */
+    unsigned users;     /* calls that are pinned to it; the owner counts */
     bool retired;
-    bool removed;                 /* for the owner, while it replaces a list of endpoints */
+    bool removed; /* for the owner, while it replaces a list of endpoints */
 
     /* private */
     etcd__loop *loop;

@@ -81,8 +81,8 @@ int etcd__peers_use_tls(etcd__peers *peers, const etcd_tls_options *options, etc
 }
 
 void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_config *config, etcd__random *random,
-                      void (*usable)(void *arg), void (*state)(void *arg),
-                      void (*suspect)(void *arg, etcd__peer *peer), void *arg)
+                      void (*usable)(void *arg), void (*state)(void *arg), void (*suspect)(void *arg, etcd__peer *peer),
+                      void *arg)
 {
     peers->loop = loop;
     peers->config = config;

@@ -19,7 +19,7 @@ typedef struct etcd__peers {
     void (*on_state)(void *arg);
     void (*on_suspect)(void *arg, etcd__peer *peer);
     void *arg;
-    size_t next;      /* round robin */
+    size_t next;        /* round robin */
     etcd__peer *leader; /* of the items: where writes go first; NULL when unknown or not wanted */
     etcd__list guests;
     etcd__list retiring;
@@ -30,8 +30,8 @@ typedef struct etcd__peers {
 /** Prepares a cleared struct. `on_usable`: a stream can be opened on some peer; `on_state`: some connection's state
  *  changed. */
 void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_config *config, etcd__random *random,
-                      void (*on_usable)(void *arg), void (*on_state)(void *arg),
-                      void (*on_suspect)(void *arg, etcd__peer *peer), void *arg);
+                      void (*on_usable)(void *arg), void (*on_state)(void *arg), void (*on_suspect)(void *arg, etcd__peer *peer),
+                      void *arg);
 
 /** What TLS is to use, before the first endpoint; NULL: its defaults, and none where an endpoint leaves it open.
  *  Errors of etcd__tls_new(). */

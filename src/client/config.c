@@ -53,8 +53,7 @@ const etcd_client_options *etcd_config_options(const etcd_config *config)
 static const struct {
     const char *name;
     double ns;
-} units[] = {{"ns", 1},    {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3},
-             {"ms", 1e6},  {"s", 1e9},  {"m", 60e9},        {"h", 3600e9}};
+} units[] = {{"ns", 1}, {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
 
 /* The unit that `text` starts with: the longest, as "ms" also starts with "m". NULL for none. */
 static const double *unit_of(const char *text, size_t *len)

@@ -102,8 +102,8 @@ static int set_pair(const struct source *source, const yaml_node_t *key, const y
             return fault(source, value, "the value is of the wrong kind", err);
         return etcd__config_set(source->config, keys[i].setting, scalar(value), where, err);
     }
-    return etcd__error_set(err, ETCD_ERR_ARGUMENT, "%s:%zu: unknown key \"%.60s\"", source->path,
-                           key->start_mark.line + 1, scalar(key));
+    return etcd__error_set(err, ETCD_ERR_ARGUMENT, "%s:%zu: unknown key \"%.60s\"", source->path, key->start_mark.line + 1,
+                           scalar(key));
 }
 
 static int read_document(const struct source *source, etcd_error *err)
@@ -115,8 +115,7 @@ static int read_document(const struct source *source, etcd_error *err)
         return ETCD_OK; /* an empty file */
     if (root->type != YAML_MAPPING_NODE)
         return fault(source, root, "keys and values are expected", err);
-    for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top && rc == ETCD_OK;
-         pair++)
+    for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top && rc == ETCD_OK; pair++)
         rc = set_pair(source, yaml_document_get_node(source->document, pair->key),
                       yaml_document_get_node(source->document, pair->value), err);
     return rc;
@@ -136,9 +135,8 @@ static int read_file(FILE *file, const char *path, etcd_config *config, etcd_err
         rc = read_document(&source, err);
         yaml_document_delete(&document);
     } else {
-        rc = etcd__error_set(err, parser.error == YAML_MEMORY_ERROR ? ETCD_ERR_NO_MEMORY : ETCD_ERR_ARGUMENT,
-                             "%s:%zu: %s", path, parser.problem_mark.line + 1,
-                             parser.problem ? parser.problem : "not YAML");
+        rc = etcd__error_set(err, parser.error == YAML_MEMORY_ERROR ? ETCD_ERR_NO_MEMORY : ETCD_ERR_ARGUMENT, "%s:%zu: %s", path,
+                             parser.problem_mark.line + 1, parser.problem ? parser.problem : "not YAML");
     }
     yaml_parser_delete(&parser);
     return rc;

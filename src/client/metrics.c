@@ -49,8 +49,7 @@ void etcd__metrics_count(etcd__metrics *metrics, const etcd__call *call, int64_t
 
 static int copy_methods(const etcd__metrics *metrics, etcd_metrics_response *response)
 {
-    etcd_method_metrics *methods =
-        etcd__arena_calloc(etcd__response_arena(response), ETCD__N_RPCS, sizeof *methods);
+    etcd_method_metrics *methods = etcd__arena_calloc(etcd__response_arena(response), ETCD__N_RPCS, sizeof *methods);
 
     if (methods == NULL)
         return ETCD_ERR_NO_MEMORY;
@@ -105,7 +104,8 @@ struct text {
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-static void add(struct text *text, const char *format, ...)
+static void
+add(struct text *text, const char *format, ...)
 {
     char line[512];
     va_list args;
@@ -152,11 +152,9 @@ static void add_histogram(struct text *text, const etcd_method_metrics *method)
 static void add_methods(struct text *text, const etcd_metrics_response *metrics)
 {
     add_counter(text, metrics, "calls_total", "Calls that have ended.", offsetof(etcd_method_metrics, calls));
-    add_counter(text, metrics, "failures_total", "Calls that have ended with an error.",
-                offsetof(etcd_method_metrics, failures));
+    add_counter(text, metrics, "failures_total", "Calls that have ended with an error.", offsetof(etcd_method_metrics, failures));
     add_counter(text, metrics, "attempts_total", "Requests sent.", offsetof(etcd_method_metrics, attempts));
-    add_counter(text, metrics, "request_bytes_total", "Bytes of request messages.",
-                offsetof(etcd_method_metrics, request_bytes));
+    add_counter(text, metrics, "request_bytes_total", "Bytes of request messages.", offsetof(etcd_method_metrics, request_bytes));
     add_counter(text, metrics, "response_bytes_total", "Bytes of response messages.",
                 offsetof(etcd_method_metrics, response_bytes));
     add_head(text, "latency_seconds", "histogram", "From the start of a call to its end.");

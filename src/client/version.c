@@ -27,16 +27,15 @@ static int check_endpoint(etcd_client *client, const char *endpoint, int64_t tim
     const etcd__empty request = {0};
     etcd_status_response *status;
     void *response;
-    int rc = etcd__unary_call(client, &unary_status, &request,
-                              ETCD_CALL(.endpoint = endpoint, .timeout_ms = timeout_ms), &response, err);
+    int rc = etcd__unary_call(client, &unary_status, &request, ETCD_CALL(.endpoint = endpoint, .timeout_ms = timeout_ms),
+                              &response, err);
 
     if (rc < 0)
         return rc;
     status = response;
     if (is_old(status->version.data))
         rc = etcd__error_set(err, ETCD_ERR_OLD_CLUSTER, "%s: %s runs %.40s, at least %d.%d is needed",
-                             etcd_error_text(ETCD_ERR_OLD_CLUSTER), endpoint, status->version.data, OLDEST_MAJOR,
-                             OLDEST_MINOR);
+                             etcd_error_text(ETCD_ERR_OLD_CLUSTER), endpoint, status->version.data, OLDEST_MAJOR, OLDEST_MINOR);
     etcd_response_free(status);
     return rc;
 }

@@ -30,14 +30,14 @@ struct etcd__dial {
     etcd__dial_fn *done;
     void *arg;
     int64_t timeout_ns;
-    int64_t until;             /* the same as a time */
-    etcd__resolve *resolve;    /* while the name is looked up */
+    int64_t until;          /* the same as a time */
+    etcd__resolve *resolve; /* while the name is looked up */
     struct attempt *attempts;
     size_t n_attempts, n_begun, n_connecting;
     etcd__timer deadline;
-    etcd__timer stagger;       /* begins the next attempt though the last is still connecting */
-    etcd__task begin;          /* an attempt, out of the caller's stack */
-    etcd_error why;            /* reasons so far, joined */
+    etcd__timer stagger; /* begins the next attempt though the last is still connecting */
+    etcd__task begin;    /* an attempt, out of the caller's stack */
+    etcd_error why;      /* reasons so far, joined */
 };
 
 static void free_dial(etcd__dial *dial)

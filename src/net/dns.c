@@ -72,8 +72,8 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
     return connect(fd, address, len);
 }
 
-static ares_ssize_t receive(ares_socket_t fd, void *data, size_t len, int flags, struct sockaddr *from,
-                            ares_socklen_t *from_len, void *arg)
+static ares_ssize_t receive(ares_socket_t fd, void *data, size_t len, int flags, struct sockaddr *from, ares_socklen_t *from_len,
+                            void *arg)
 {
     (void)arg;
     return recvfrom(fd, data, len, flags, from, from_len);

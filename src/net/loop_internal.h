@@ -12,20 +12,20 @@ struct etcd__loop {
     uv_loop_t uv;
     uv_async_t async;
     uv_timer_t timer;
-    int64_t armed;      /* when `timer` fires; ETCD__NEVER: it does not run */
+    int64_t armed; /* when `timer` fires; ETCD__NEVER: it does not run */
     etcd__heap timers;
     etcd__list tasks;
     int64_t now;
     bool in_turn;
-    bool in_timers;     /* due timers are being run: none that is started now may be due in the same turn */
-    bool dirty;         /* libuv has changes of watched descriptors that it tells the kernel only when it waits next */
-    bool forked;        /* in a child of the process that made it */
-    bool abandoned;     /* forked while its state was in flux: nothing of libuv's may be touched again */
+    bool in_timers; /* due timers are being run: none that is started now may be due in the same turn */
+    bool dirty;     /* libuv has changes of watched descriptors that it tells the kernel only when it waits next */
+    bool forked;    /* in a child of the process that made it */
+    bool abandoned; /* forked while its state was in flux: nothing of libuv's may be touched again */
     void (*on_wake)(void *arg);
     void *arg;
-    uint8_t *scratch;   /* one buffer for whoever reads from a socket in this turn, */
-    uint8_t *plain;     /* and one for what TLS makes of it; NULL until needed */
-    const char *dns_servers; /* etcd__resolve_servers() */
+    uint8_t *scratch;          /* one buffer for whoever reads from a socket in this turn, */
+    uint8_t *plain;            /* and one for what TLS makes of it; NULL until needed */
+    const char *dns_servers;   /* etcd__resolve_servers() */
     struct etcd__embed *embed; /* etcd__loop_fd() was called */
 
     /* Of all threads. */

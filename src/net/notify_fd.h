@@ -12,7 +12,10 @@ typedef struct etcd__notify_fd {
     bool raised; /* it is readable */
 } etcd__notify_fd;
 
-#define ETCD__NOTIFY_FD_NONE {-1, -1, false}
+#define ETCD__NOTIFY_FD_NONE \
+    { \
+        -1, -1, false \
+    }
 
 /** Makes the descriptor, not readable. ETCD_ERR_SYSTEM. */
 int etcd__notify_fd_open(etcd__notify_fd *notify, etcd_error *err);

@@ -30,7 +30,8 @@ struct text {
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-static int fault(const etcd__pem *pem, etcd_error *err, const char *format, ...)
+static int
+fault(const etcd__pem *pem, etcd_error *err, const char *format, ...)
 {
     char what[256];
     va_list args;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLASS_IN 1 /* RFC 1035 3.2.4 */
+#define CLASS_IN 1  /* RFC 1035 3.2.4 */
 #define TYPE_SRV 33 /* RFC 2782 */
 
 struct etcd__srv {

@@ -39,21 +39,21 @@ struct etcd__stream {
     const etcd__target *target;
     etcd__stream_events events;
     void *arg;
-    int64_t deadline;    /* of on_open */
-    int64_t timeout_ns;  /* as it was given */
-    etcd__dial *dial;    /* until it is open */
-    etcd__poll *poll;    /* the socket, while connected */
+    int64_t deadline;   /* of on_open */
+    int64_t timeout_ns; /* as it was given */
+    etcd__dial *dial;   /* until it is open */
+    etcd__poll *poll;   /* the socket, while connected */
     etcd__tls_session *tls;
-    etcd__timer timer;   /* of the TLS handshake */
-    int64_t patience;    /* ns, until that timer */
-    etcd__task give_up;  /* after a failed write: deliver what is left, then end */
-    int busy;            /* events that are being called, nested */
-    bool opened;         /* on_open was called */
-    bool closed;         /* etcd__stream_close() was called */
-    bool ended;          /* on_close was called */
-    bool write_failed;   /* `why` says how */
-    bool blocked;        /* the kernel did not take all: watched for writing */
-    bool owes_writable;  /* the user is waiting for on_writable */
+    etcd__timer timer;  /* of the TLS handshake */
+    int64_t patience;   /* ns, until that timer */
+    etcd__task give_up; /* after a failed write: deliver what is left, then end */
+    int busy;           /* events that are being called, nested */
+    bool opened;        /* on_open was called */
+    bool closed;        /* etcd__stream_close() was called */
+    bool ended;         /* on_close was called */
+    bool write_failed;  /* `why` says how */
+    bool blocked;       /* the kernel did not take all: watched for writing */
+    bool owes_writable; /* the user is waiting for on_writable */
     etcd_error why;
     char peer[ETCD__ADDRESS_TEXT];
 };

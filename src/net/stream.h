@@ -19,13 +19,13 @@ typedef struct etcd__target {
     etcd__target_kind kind;
     const char *host; /* TCP: name, IPv4, or IPv6 without brackets */
     uint16_t port;
-    const char *path; /* unix: path of the socket */
-    struct etcd__tls *tls;       /* NULL: plaintext */
-    const char *server_name;     /* TLS: for SNI and the verification, unless the TLS options override it */
-    const etcd__log *log;        /* NULL: none */
-    const char *label;           /* what log lines begin with; NULL without a log */
-    int64_t unacknowledged;      /* ns that sent bytes may wait for the peer's acknowledgement before the connection ends,
-                                    where the system can (TCP_USER_TIMEOUT); 0: the system's default */
+    const char *path;        /* unix: path of the socket */
+    struct etcd__tls *tls;   /* NULL: plaintext */
+    const char *server_name; /* TLS: for SNI and the verification, unless the TLS options override it */
+    const etcd__log *log;    /* NULL: none */
+    const char *label;       /* what log lines begin with; NULL without a log */
+    int64_t unacknowledged;  /* ns that sent bytes may wait for the peer's acknowledgement before the connection ends,
+                                where the system can (TCP_USER_TIMEOUT); 0: the system's default */
 } etcd__target;
 
 typedef struct etcd__stream_events {

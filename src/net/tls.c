@@ -180,8 +180,7 @@ static bool still_valid(const SSL_SESSION *session)
 {
     X509 *certificate = SSL_SESSION_get0_peer((SSL_SESSION *)(uintptr_t)session);
 
-    return SSL_SESSION_is_resumable(session) && certificate != NULL &&
-           X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
+    return SSL_SESSION_is_resumable(session) && certificate != NULL && X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
 }
 
 SSL_SESSION *etcd__tls_recall(etcd__tls *tls, const char *server)
@@ -364,8 +363,12 @@ static int check_options(const etcd_tls_options *o, etcd_error *err)
         return both(err, "key_file", "key_pem");
     if (!(o->cert_file || o->cert_pem) != !(o->key_file || o->key_pem)) /* the Go client's text */
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "KeyFile and CertFile must both be present[key: %s, cert: %s]",
-                               o->key_file ? o->key_file : o->key_pem ? "in memory" : "",
-                               o->cert_file ? o->cert_file : o->cert_pem ? "in memory" : "");
+                               o->key_file  ? o->key_file
+                               : o->key_pem ? "in memory"
+                                            : "",
+                               o->cert_file  ? o->cert_file
+                               : o->cert_pem ? "in memory"
+                                             : "");
     if (o->server_name && o->server_name[0] == '\0')
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "server_name is empty");
     return ETCD_OK;

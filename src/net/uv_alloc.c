@@ -14,8 +14,8 @@
 static _Thread_local struct {
     void *memory; /* NULL: none */
     size_t size;
-    size_t used;  /* bytes of the table as it is */
-    bool taken;   /* libuv has it; it may grow once more within the same call, into what is left of it */
+    size_t used; /* bytes of the table as it is */
+    bool taken;  /* libuv has it; it may grow once more within the same call, into what is left of it */
 } reserve;
 
 static void *uv_malloc(size_t size)

@@ -49,8 +49,7 @@ static void add_record(struct lookup *lookup, const etcd__srv_record *record)
                        (unsigned)record->port);
 
     lookup->n++;
-    if (lookup->wanted && len > 0 && (size_t)len < sizeof endpoint &&
-        etcd__buf_append(&lookup->list, endpoint, (size_t)len) < 0)
+    if (lookup->wanted && len > 0 && (size_t)len < sizeof endpoint && etcd__buf_append(&lookup->list, endpoint, (size_t)len) < 0)
         lookup->discovery->no_memory = true;
 }
 

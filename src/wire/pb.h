@@ -45,7 +45,6 @@ void etcd__pb_encode(const etcd__pb_message *type, const void *message, uint8_t 
  *  nested messages come from `arena`. Absent bytes fields point to a static "". Unknown fields are skipped.
  *  ETCD_ERR_PROTOCOL for malformed bytes (the message names the type, what is wrong and where), ETCD_ERR_TOO_LARGE over the
  *  arena's limit, ETCD_ERR_NO_MEMORY. After an error `data` and `message` are useless. */
-int etcd__pb_decode(const etcd__pb_message *type, uint8_t *data, size_t len, etcd__arena *arena, void *message,
-                    etcd_error *err);
+int etcd__pb_decode(const etcd__pb_message *type, uint8_t *data, size_t len, etcd__arena *arena, void *message, etcd_error *err);
 
 #endif

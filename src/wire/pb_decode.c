@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define MAX_FIELD_NUMBER 0x1fffffffu
-#define MARGIN 4 /* a short tag, and the bytes that load_varint() looks at */
+#define MARGIN 4                          /* a short tag, and the bytes that load_varint() looks at */
 #define ARRAY_HEADER alignof(max_align_t) /* in front of an array: a size_t, its capacity */
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -41,8 +41,8 @@ typedef struct decoder {
 
 static __attribute__((cold, noinline)) void set_malformed(decoder *d, const uint8_t *at, const char *what)
 {
-    d->code = etcd__error_set(d->err, ETCD_ERR_PROTOCOL, "malformed %s: %s at byte %zu", d->type->name, what,
-                              (size_t)(at - d->start));
+    d->code =
+        etcd__error_set(d->err, ETCD_ERR_PROTOCOL, "malformed %s: %s at byte %zu", d->type->name, what, (size_t)(at - d->start));
 }
 
 static __attribute__((cold, noinline)) void set_no_memory(decoder *d, size_t size)
@@ -386,8 +386,8 @@ static uint8_t *grow_array(decoder *d, uint8_t *elements, size_t count, size_t m
 }
 
 /* The place of the next element of a repeated field, which has `more` to come. */
-static inline uint8_t *next_element(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag,
-                                    const uint8_t *p, const uint8_t *end)
+static inline uint8_t *next_element(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag, const uint8_t *p,
+                                    const uint8_t *end)
 {
     const size_t size = field->shape == ETCD__PB_POINTERS ? sizeof(void *) : field->element_size;
     size_t *count = (size_t *)(message + field->count_offset);
@@ -568,8 +568,7 @@ static uint8_t *decode_message(decoder *d, const etcd__pb_message *type, uint8_t
     return p;
 }
 
-int etcd__pb_decode(const etcd__pb_message *type, uint8_t *data, size_t len, etcd__arena *arena, void *message,
-                    etcd_error *err)
+int etcd__pb_decode(const etcd__pb_message *type, uint8_t *data, size_t len, etcd__arena *arena, void *message, etcd_error *err)
 {
     decoder d = {.arena = arena, .type = type, .start = data, .err = err};
 

@@ -24,8 +24,12 @@ static void remember(int level, const char *message, void *arg)
 
 static etcd_client *talkative(const char *endpoints, struct lines *lines, int level)
 {
-    return fake_client_with(endpoints, (etcd_client_options){.manual = true, .retry_wait_ms = 1, .backoff_base_ms = 1,
-                                                             .backoff_max_ms = 1, .log_fn = remember, .log_arg = lines,
+    return fake_client_with(endpoints, (etcd_client_options){.manual = true,
+                                                             .retry_wait_ms = 1,
+                                                             .backoff_base_ms = 1,
+                                                             .backoff_max_ms = 1,
+                                                             .log_fn = remember,
+                                                             .log_arg = lines,
                                                              .log_level = level});
 }
 
@@ -65,8 +69,8 @@ static void the_way_of_a_connection(void **state)
     etcd_client_free(client);
     assert_ptr_equal(strstr(lines.text, fake_server_endpoint(server)), lines.text);
     EXPECT(&lines, ": connecting to 127.0.0.1:", "(1 of 1)", ": 127.0.0.1:", " answers\n",
-           ": HTTP/2 settings received: room for ", ": connected\n", ": read 127.0.0.1:", "closed the connection; connecting again\n", ": connecting to 127.0.0.1:",
-           ": connected\n");
+           ": HTTP/2 settings received: room for ", ": connected\n",
+           ": read 127.0.0.1:", "closed the connection; connecting again\n", ": connecting to 127.0.0.1:", ": connected\n");
     fake_server_stop(server);
 }
 
@@ -167,9 +171,12 @@ static void tokens_come_and_go(void **state)
     (void)state;
     fake_server_handle(server, "/etcdserverpb.Auth/Authenticate", authenticate, NULL);
     fake_server_handle(server, FAKE_PUT, refuse_once, &seen);
-    client = fake_client_with(fake_server_endpoint(server),
-                              (etcd_client_options){.manual = true, .username = "root", .password = "secret", .log_fn = remember,
-                                                    .log_arg = &lines, .log_level = ETCD_LOG_DEBUG});
+    client = fake_client_with(fake_server_endpoint(server), (etcd_client_options){.manual = true,
+                                                                                  .username = "root",
+                                                                                  .password = "secret",
+                                                                                  .log_fn = remember,
+                                                                                  .log_arg = &lines,
+                                                                                  .log_level = ETCD_LOG_DEBUG});
     assert_int_equal(fake_put.run(client, NULL, &err), ETCD_OK);
     etcd_client_free(client);
     EXPECT(&lines, ": connected\n", "got a token\n", "the token was refused: another is needed\n", "invalid auth token\n",
@@ -198,9 +205,9 @@ static void only_what_was_asked_for(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_way_of_a_connection), cmocka_unit_test(each_address_of_a_name),
+        cmocka_unit_test(the_way_of_a_connection),  cmocka_unit_test(each_address_of_a_name),
         cmocka_unit_test(why_a_call_is_sent_again), cmocka_unit_test(a_goaway_and_how_far_it_goes),
-        cmocka_unit_test(tokens_come_and_go),      cmocka_unit_test(only_what_was_asked_for),
+        cmocka_unit_test(tokens_come_and_go),       cmocka_unit_test(only_what_was_asked_for),
     };
 
     return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);

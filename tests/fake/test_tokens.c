@@ -75,9 +75,12 @@ static fake_server *start(void)
 
 static etcd_client *client_of(fake_server *server, const char *with_password)
 {
-    return fake_client_with(fake_server_endpoint(server),
-                            (etcd_client_options){.username = "root", .password = with_password, .backoff_base_ms = 1,
-                                                  .backoff_max_ms = 1, .retry_wait_ms = 1, .request_timeout_ms = FAKE_WAIT_MS});
+    return fake_client_with(fake_server_endpoint(server), (etcd_client_options){.username = "root",
+                                                                                .password = with_password,
+                                                                                .backoff_base_ms = 1,
+                                                                                .backoff_max_ms = 1,
+                                                                                .retry_wait_ms = 1,
+                                                                                .request_timeout_ms = FAKE_WAIT_MS});
 }
 
 /* Starts reads and writes by turns, whose ends go to the client's queue. */
@@ -294,8 +297,8 @@ static void a_source_of_tokens_is_asked_when_one_is_refused(void **state)
 {
     fake_server *server = start();
     atomic_int asked = 0;
-    etcd_client *client = fake_client_with(fake_server_endpoint(server),
-                                           (etcd_client_options){.token_fn = next_token, .token_arg = &asked});
+    etcd_client *client =
+        fake_client_with(fake_server_endpoint(server), (etcd_client_options){.token_fn = next_token, .token_arg = &asked});
     etcd_error err;
 
     (void)state;
@@ -320,9 +323,9 @@ static void a_source_of_tokens_is_asked_when_one_is_refused(void **state)
 static int try_endpoints(const char *endpoints, bool allow, etcd_error *err)
 {
     etcd_client *client;
-    int rc = etcd_client_new(ETCD_CLIENT(.endpoints = endpoints, .username = "root", .password = password,
-                                         .allow_plain_auth = allow, .manual = true),
-                             &client, err);
+    int rc = etcd_client_new(
+        ETCD_CLIENT(.endpoints = endpoints, .username = "root", .password = password, .allow_plain_auth = allow, .manual = true),
+        &client, err);
 
     etcd_client_free(client);
     return rc;
@@ -330,11 +333,15 @@ static int try_endpoints(const char *endpoints, bool allow, etcd_error *err)
 
 static void secrets_do_not_cross_a_network_in_the_clear(void **state)
 {
-    static const char *const refused[] = {"http://192.0.2.1:2379", "192.0.2.1:2379", "http://etcd.example:2379",
-                                          "http://[2001:db8::1]:2379", "http://127.0.0.1:2379,http://192.0.2.1:2379",
-                                          "http://localhost.example:2379", "http://127.0.0.1.example:2379"};
+    static const char *const refused[] = {"http://192.0.2.1:2379",
+                                          "192.0.2.1:2379",
+                                          "http://etcd.example:2379",
+                                          "http://[2001:db8::1]:2379",
+                                          "http://127.0.0.1:2379,http://192.0.2.1:2379",
+                                          "http://localhost.example:2379",
+                                          "http://127.0.0.1.example:2379"};
     static const char *const fine[] = {"http://127.0.0.1:2379", "http://127.9.9.9:2379", "http://[::1]:2379",
-                                       "http://localhost:2379", "unix:///tmp/none", "https://192.0.2.1:2379"};
+                                       "http://localhost:2379", "unix:///tmp/none",      "https://192.0.2.1:2379"};
     etcd_error err;
 
     (void)state;
@@ -430,9 +437,10 @@ static void no_secret_stays_in_memory_or_in_the_log(void **state)
     fake_server_gate_open(server, GATE);
     assert_int_equal(etcd_set_allocator(&looking), ETCD_OK);
     for (int i = 0; i < 2; i++) {
-        client = fake_client_with(fake_server_endpoint(server),
-                                  (etcd_client_options){.username = "root", .password = password, .manual = i == 1,
-                                                        .log_fn = look_at_line, .log_level = ETCD_LOG_DEBUG});
+        client = fake_client_with(
+            fake_server_endpoint(server),
+            (etcd_client_options){
+                .username = "root", .password = password, .manual = i == 1, .log_fn = look_at_line, .log_level = ETCD_LOG_DEBUG});
         assert_int_equal(fake_put.run(client, NULL, &err), ETCD_OK);
         atomic_fetch_add(&users.valid, 1);
         assert_int_equal(fake_get.run(client, NULL, &err), ETCD_OK);

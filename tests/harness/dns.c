@@ -276,8 +276,8 @@ static uint16_t put_name(unsigned char *out, const char *name)
     return at;
 }
 
-void etcd_test_dns_add_srv(etcd_test_dns *dns, const char *name, unsigned int priority, unsigned int weight,
-                           unsigned int port, const char *target)
+void etcd_test_dns_add_srv(etcd_test_dns *dns, const char *name, unsigned int priority, unsigned int weight, unsigned int port,
+                           const char *target)
 {
     struct record *record;
 

@@ -8,11 +8,11 @@ typedef struct etcd_test_dns etcd_test_dns;
 
 enum etcd_test_dns_mode {
     ETCD_TEST_DNS_NORMAL,
-    ETCD_TEST_DNS_SILENT,      /* never answers */
-    ETCD_TEST_DNS_SERVFAIL,    /* answers with an error */
-    ETCD_TEST_DNS_GARBAGE,     /* answers with bytes that are no message */
-    ETCD_TEST_DNS_TCP,         /* says over UDP that the answer is too long, gives it over TCP */
-    ETCD_TEST_DNS_TCP_RESET    /* the same, but resets the TCP connection */
+    ETCD_TEST_DNS_SILENT,   /* never answers */
+    ETCD_TEST_DNS_SERVFAIL, /* answers with an error */
+    ETCD_TEST_DNS_GARBAGE,  /* answers with bytes that are no message */
+    ETCD_TEST_DNS_TCP,      /* says over UDP that the answer is too long, gives it over TCP */
+    ETCD_TEST_DNS_TCP_RESET /* the same, but resets the TCP connection */
 };
 
 etcd_test_dns *etcd_test_dns_start(void);
@@ -27,8 +27,8 @@ void etcd_test_dns_mode(etcd_test_dns *dns, enum etcd_test_dns_mode mode);
 void etcd_test_dns_add(etcd_test_dns *dns, const char *name, const char *address);
 
 /** Adds an SRV record; `target` without a dot at its end. */
-void etcd_test_dns_add_srv(etcd_test_dns *dns, const char *name, unsigned int priority, unsigned int weight,
-                           unsigned int port, const char *target);
+void etcd_test_dns_add_srv(etcd_test_dns *dns, const char *name, unsigned int priority, unsigned int weight, unsigned int port,
+                           const char *target);
 
 /** Queries received so far. */
 int etcd_test_dns_queries(etcd_test_dns *dns);

@@ -392,8 +392,7 @@ static bool same_method(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static void set_route(fake_server *server, const char *method, fake_handler *handler, void *arg, bool early,
-                      bool messages)
+static void set_route(fake_server *server, const char *method, fake_handler *handler, void *arg, bool early, bool messages)
 {
     fake_route **at, *route;
 

@@ -38,11 +38,11 @@ struct chunk {
 struct pipe {
     int from, to; /* descriptors of the connection */
     struct chunk *first, **last;
-    size_t held;         /* bytes in the chunks */
+    size_t held; /* bytes in the chunks */
     uint64_t passed;
-    uint64_t cut_at;     /* of `passed`; UINT64_MAX: never */
-    int64_t free_at;     /* when the rate allows the next byte */
-    bool ended, told;    /* `from` has ended; `to` knows */
+    uint64_t cut_at;  /* of `passed`; UINT64_MAX: never */
+    int64_t free_at;  /* when the rate allows the next byte */
+    bool ended, told; /* `from` has ended; `to` knows */
 };
 
 struct connection {

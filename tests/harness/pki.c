@@ -154,8 +154,8 @@ char *etcd_test_pem_key(const etcd_test_cert *cert, const char *password)
     BIO *bio = BIO_new(BIO_s_mem());
     const EVP_CIPHER *cipher = password ? EVP_aes_256_cbc() : NULL;
 
-    check(PEM_write_bio_PrivateKey(bio, cert->key, cipher, (const unsigned char *)password,
-                                   password ? (int)strlen(password) : 0, NULL, NULL) == 1,
+    check(PEM_write_bio_PrivateKey(bio, cert->key, cipher, (const unsigned char *)password, password ? (int)strlen(password) : 0,
+                                   NULL, NULL) == 1,
           "PEM");
     return text_of(bio);
 }

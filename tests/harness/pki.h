@@ -15,17 +15,17 @@ typedef struct etcd_test_cert {
 /** What is not set has a sensible value: a P-256 key, valid from an hour ago for an hour, signed with SHA-256. */
 typedef struct etcd_test_cert_spec {
     const char *cn;
-    const char *sans;             /* as in openssl.cnf: "DNS:a.example,IP:127.0.0.1"; NULL: none */
-    const char *eku;              /* "serverAuth"; NULL: no extended key usage */
-    const char *constraints;      /* name constraints of an authority: "permitted;DNS:x.example" */
-    const char *raw_dns;          /* one DNS name of raw_dns_len bytes, taken as they are, instead of `sans` */
+    const char *sans;        /* as in openssl.cnf: "DNS:a.example,IP:127.0.0.1"; NULL: none */
+    const char *eku;         /* "serverAuth"; NULL: no extended key usage */
+    const char *constraints; /* name constraints of an authority: "permitted;DNS:x.example" */
+    const char *raw_dns;     /* one DNS name of raw_dns_len bytes, taken as they are, instead of `sans` */
     size_t raw_dns_len;
     const etcd_test_cert *issuer; /* NULL: self-signed */
     bool ca;
-    const char *path_length;      /* of an authority: "0" */
-    const char *key_type;         /* "P-256", "ED25519", "RSA1024", "RSA2048" */
-    const char *digest;           /* "SHA256", "SHA1" */
-    long begins, ends;            /* seconds from now; both 0: the usual */
+    const char *path_length; /* of an authority: "0" */
+    const char *key_type;    /* "P-256", "ED25519", "RSA1024", "RSA2048" */
+    const char *digest;      /* "SHA256", "SHA1" */
+    long begins, ends;       /* seconds from now; both 0: the usual */
     bool broken_signature;
 } etcd_test_cert_spec;
 

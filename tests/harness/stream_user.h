@@ -13,7 +13,7 @@ typedef struct etcd_test_user {
     int opened, writable, closed;
     size_t n_read, close_after; /* bytes after which on_read closes the stream; 0: never */
     int reads;
-    char last[64];      /* the last bytes read */
+    char last[64]; /* the last bytes read */
     int code;
     char why[ETCD_ERROR_MESSAGE_MAX];
     bool close_in_open, close_in_writable, close_in_close;

@@ -24,7 +24,7 @@ SSL_CTX *etcd_test_tls_server_ctx(const etcd_test_tls_server *server);
 
 /** What came of a meeting. */
 typedef struct etcd_test_meeting {
-    int rc;             /* ETCD_OK: both sides are done and have exchanged a message */
+    int rc; /* ETCD_OK: both sides are done and have exchanged a message */
     bool resumed;
     char sni[128];      /* what the client asked for */
     char client_cn[64]; /* of the client's certificate */

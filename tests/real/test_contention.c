@@ -28,7 +28,7 @@ static int turns_of_each(void)
 
 struct claim {
     etcd_session *session;
-    etcd_mutex *mutex;       /* one of the two */
+    etcd_mutex *mutex; /* one of the two */
     etcd_election *election;
 };
 
@@ -186,8 +186,7 @@ static void open_scene(struct scene *scene, int members, bool election)
     scene->auditor = real_client_with(ETCD_CLIENT(.endpoints = etcd_server_endpoints(scene->server), .backoff_base_ms = 20,
                                                   .backoff_max_ms = 200, .request_timeout_ms = PATIENCE_MS));
     for (int i = 0; i < CLIENTS; i++)
-        scene->clients[i] =
-            real_client_with(ETCD_CLIENT(.endpoints = endpoints, .backoff_base_ms = 20, .backoff_max_ms = 200));
+        scene->clients[i] = real_client_with(ETCD_CLIENT(.endpoints = endpoints, .backoff_base_ms = 20, .backoff_max_ms = 200));
     scene->arena.election = election;
     scene->arena.turns = turns_of_each();
     scene->arena.deadline = real_now_ms() + END_MS;

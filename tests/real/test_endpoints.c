@@ -139,8 +139,7 @@ static void sync_learns_the_members(void **state)
     etcd_response_free(all);
     etcd_client_free(client);
 
-    client = real_client_with(
-        ETCD_CLIENT(.endpoints = etcd_server_endpoint(server, 2), .auto_sync_interval_ms = 20));
+    client = real_client_with(ETCD_CLIENT(.endpoints = etcd_server_endpoint(server, 2), .auto_sync_interval_ms = 20));
     await_ready(client, MEMBERS); /* by itself */
     etcd_client_free(client);
     etcd_server_stop(server);
@@ -162,11 +161,11 @@ static void a_call_can_name_its_endpoint(void **state)
         for (int j = 0; j < i; j++)
             assert_true(member[i] != member[j]);
     }
-    assert_error(etcd_get(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.endpoint = "what:is:this")), NULL, &err),
-                 &err, ETCD_ERR_ARGUMENT, "what:is:this");
-    assert_error(etcd_get(client, ETCD_STR("key"),
-                          ETCD_GET(.call = ETCD_CALL(.endpoint = "127.0.0.1:1", .timeout_ms = 100)), NULL, &err),
-                 &err, ETCD_ERR_DEADLINE_EXCEEDED, "connect 127.0.0.1:1");
+    assert_error(etcd_get(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.endpoint = "what:is:this")), NULL, &err), &err,
+                 ETCD_ERR_ARGUMENT, "what:is:this");
+    assert_error(
+        etcd_get(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.endpoint = "127.0.0.1:1", .timeout_ms = 100)), NULL, &err),
+        &err, ETCD_ERR_DEADLINE_EXCEEDED, "connect 127.0.0.1:1");
     etcd_client_free(client);
     etcd_server_stop(server);
 }
@@ -232,10 +231,10 @@ static void old_clusters_can_be_rejected(void **state)
     client = real_client_with(ETCD_CLIENT(.reject_old_cluster = true));
     real_put(client, "key", "value");
     etcd_client_free(client);
-    assert_int_equal(etcd_client_new(ETCD_CLIENT(.endpoints = "127.0.0.1:1", .reject_old_cluster = true,
-                                                 .connect_timeout_ms = 200),
-                                     &client, &err),
-                     ETCD_ERR_DEADLINE_EXCEEDED);
+    assert_int_equal(
+        etcd_client_new(ETCD_CLIENT(.endpoints = "127.0.0.1:1", .reject_old_cluster = true, .connect_timeout_ms = 200), &client,
+                        &err),
+        ETCD_ERR_DEADLINE_EXCEEDED);
     assert_null(client);
 }
 
@@ -311,8 +310,8 @@ static void calls_are_counted(void **state)
 
     assert_ok(etcd_client_metrics_text(client, &text, &err), &err);
     assert_non_null(strstr(text->text.data, "etcd3_client_calls_total{method=\"/etcdserverpb.KV/Put\"} 5\n"));
-    assert_non_null(strstr(text->text.data,
-                           "etcd3_client_latency_seconds_bucket{method=\"/etcdserverpb.KV/Put\",le=\"+Inf\"} 5\n"));
+    assert_non_null(
+        strstr(text->text.data, "etcd3_client_latency_seconds_bucket{method=\"/etcdserverpb.KV/Put\",le=\"+Inf\"} 5\n"));
     assert_non_null(strstr(text->text.data, "etcd3_client_endpoint_ready{endpoint=\"http://127.0.0.1:"));
     assert_non_null(strstr(text->text.data, "# TYPE etcd3_client_latency_seconds histogram\n"));
     etcd_response_free(text);
@@ -322,10 +321,10 @@ static void calls_are_counted(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(endpoints_tell_how_they_are), cmocka_unit_test(the_list_can_be_replaced_under_way),
-        cmocka_unit_test(sync_learns_the_members),     cmocka_unit_test(a_call_can_name_its_endpoint),
+        cmocka_unit_test(endpoints_tell_how_they_are),   cmocka_unit_test(the_list_can_be_replaced_under_way),
+        cmocka_unit_test(sync_learns_the_members),       cmocka_unit_test(a_call_can_name_its_endpoint),
         cmocka_unit_test(writes_go_to_the_leader_first), cmocka_unit_test(old_clusters_can_be_rejected),
-        cmocka_unit_test(changes_of_state_are_told),   cmocka_unit_test(calls_are_counted),
+        cmocka_unit_test(changes_of_state_are_told),     cmocka_unit_test(calls_are_counted),
     };
 
     return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);

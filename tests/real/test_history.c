@@ -96,8 +96,7 @@ static void check_write(const struct scene *scene, uint64_t cut, int rc, const e
 
     (void)snprintf(key, sizeof key, "key/%04" PRIu64, cut);
     version = version_of(scene, key);
-    if (version > 1 || (rc == ETCD_OK && version != 1) ||
-        (rc < 0 && !(err->flags & ETCD_ERROR_MAYBE_APPLIED) && version != 0))
+    if (version > 1 || (rc == ETCD_OK && version != 1) || (rc < 0 && !(err->flags & ETCD_ERROR_MAYBE_APPLIED) && version != 0))
         fail_msg("cut after %" PRIu64 " bytes: applied %" PRIu64 " times; \"%s\"", cut, version, err->message);
 }
 

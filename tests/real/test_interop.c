@@ -207,8 +207,8 @@ static void share_a_line(bool election)
 
     snprintf(numbers[0], 16, "%d", LINE_WORKERS);
     snprintf(numbers[1], 16, "%d", LINE_TURNS);
-    interop_start(&go, (const char *const[]){election ? "elect" : "lock", etcd_server_endpoints(real_server()), "boss", numbers[0],
-                                             numbers[1], NULL});
+    interop_start(&go, (const char *const[]){election ? "elect" : "lock", etcd_server_endpoints(real_server()), "boss",
+                                             numbers[0], numbers[1], NULL});
     for (int i = 0; i < LINE_WORKERS; i++) {
         workers[i] = (struct worker){.client = client, .election = election, .number = i};
         assert_int_equal(pthread_create(&threads[i], NULL, take_turns, &workers[i]), 0);

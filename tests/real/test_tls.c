@@ -65,10 +65,8 @@ static void free_pki(struct pki *pki)
 
 static struct etcd_server *start(const struct pki *pki, int members, bool mutual)
 {
-    struct etcd_server_options options = {.members = members,
-                                          .cert_file = pki->server_cert,
-                                          .key_file = pki->server_key,
-                                          .ca_file = mutual ? pki->ca_file : NULL};
+    struct etcd_server_options options = {
+        .members = members, .cert_file = pki->server_cert, .key_file = pki->server_key, .ca_file = mutual ? pki->ca_file : NULL};
     struct etcd_server *server = etcd_server_start(&options);
 
     if (server == NULL)
@@ -78,8 +76,8 @@ static struct etcd_server *start(const struct pki *pki, int members, bool mutual
 
 static etcd_client *connect_with(struct etcd_server *server, const etcd_tls_options *tls)
 {
-    return real_client_with(ETCD_CLIENT(.endpoints = etcd_server_endpoints(server), .tls = tls, .backoff_base_ms = 50,
-                                        .backoff_max_ms = 100));
+    return real_client_with(
+        ETCD_CLIENT(.endpoints = etcd_server_endpoints(server), .tls = tls, .backoff_base_ms = 50, .backoff_max_ms = 100));
 }
 
 /* A call on a client whose connection is refused: its deadline passes, and the error says why. */
@@ -135,8 +133,8 @@ static void a_client_certificate_is_shown(void **state)
 {
     struct pki pki = make_pki("IP:127.0.0.1");
     struct etcd_server *server = start(&pki, 1, true);
-    etcd_client *client = connect_with(
-        server, ETCD_TLS(.ca_file = pki.ca_file, .cert_file = pki.client_cert, .key_file = pki.client_key));
+    etcd_client *client =
+        connect_with(server, ETCD_TLS(.ca_file = pki.ca_file, .cert_file = pki.client_cert, .key_file = pki.client_key));
 
     (void)state;
     real_put(client, "key", "value");
@@ -173,8 +171,8 @@ static void certificates_are_rotated_without_a_restart(void **state)
 {
     struct pki pki = make_pki("IP:127.0.0.1");
     struct etcd_server *server = start(&pki, 1, true);
-    etcd_client *client = connect_with(
-        server, ETCD_TLS(.ca_file = pki.ca_file, .cert_file = pki.stranger_cert, .key_file = pki.stranger_key));
+    etcd_client *client =
+        connect_with(server, ETCD_TLS(.ca_file = pki.ca_file, .cert_file = pki.stranger_cert, .key_file = pki.stranger_key));
     etcd_error err;
 
     (void)state;
@@ -202,8 +200,8 @@ static void passwords_go_over_tls(void **state)
     assert_ok(etcd_user_grant_role(client, "root", "root", NULL, NULL, &err), &err);
     assert_ok(etcd_auth_enable(client, NULL, NULL, &err), &err);
     etcd_client_free(client);
-    client = real_client_with(ETCD_CLIENT(.endpoints = etcd_server_endpoints(server), .tls = tls, .username = "root",
-                                          .password = "secret"));
+    client = real_client_with(
+        ETCD_CLIENT(.endpoints = etcd_server_endpoints(server), .tls = tls, .username = "root", .password = "secret"));
     real_put(client, "key", "value");
     etcd_client_free(client);
     etcd_server_stop(server);
@@ -214,8 +212,8 @@ static void a_cluster_goes_on_when_a_member_dies(void **state)
 {
     struct pki pki = make_pki("IP:127.0.0.1");
     struct etcd_server *server = start(&pki, 3, true);
-    etcd_client *client = connect_with(
-        server, ETCD_TLS(.ca_file = pki.ca_file, .cert_file = pki.client_cert, .key_file = pki.client_key));
+    etcd_client *client =
+        connect_with(server, ETCD_TLS(.ca_file = pki.ca_file, .cert_file = pki.client_cert, .key_file = pki.client_key));
     int leader = etcd_server_leader(server, 10000);
 
     (void)state;

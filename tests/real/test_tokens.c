@@ -223,8 +223,7 @@ static void wrong_passwords_and_users_are_told(void **state)
     (void)state;
     enable_auth(server);
     for (size_t i = 0; i < 2; i++) {
-        etcd_client *client =
-            client_with(server, (etcd_client_options){.username = pairs[i][0], .password = pairs[i][1]});
+        etcd_client *client = client_with(server, (etcd_client_options){.username = pairs[i][0], .password = pairs[i][1]});
 
         assert_error(etcd_put(client, ETCD_STR("key"), ETCD_STR("v"), NULL, NULL, &err), &err, ETCD_ERR_AUTH_FAILED,
                      "authentication failed");

@@ -236,14 +236,10 @@ static void allocation_failures(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_services_are_asked_for),
-        cmocka_unit_test(records_come_by_priority_and_weight),
-        cmocka_unit_test(a_service_can_have_a_name),
-        cmocka_unit_test(nothing_found_is_an_error_that_says_why),
-        cmocka_unit_test(an_event_loop_can_drive_it),
-        cmocka_unit_test(it_ends_in_time_or_when_it_is_freed),
-        cmocka_unit_test(a_child_can_only_free_it),
-        cmocka_unit_test(allocation_failures),
+        cmocka_unit_test(both_services_are_asked_for), cmocka_unit_test(records_come_by_priority_and_weight),
+        cmocka_unit_test(a_service_can_have_a_name),   cmocka_unit_test(nothing_found_is_an_error_that_says_why),
+        cmocka_unit_test(an_event_loop_can_drive_it),  cmocka_unit_test(it_ends_in_time_or_when_it_is_freed),
+        cmocka_unit_test(a_child_can_only_free_it),    cmocka_unit_test(allocation_failures),
     };
 
     return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);

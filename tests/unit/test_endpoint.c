@@ -95,7 +95,9 @@ static const struct {
     {"2379", "neither an IPv4 address nor a name"},
     {"my host:2379", "characters that no host name has"},
     {"local/host", "characters that no host name has"},
-    {"http://b\xc3\xbc" "cher:2379", "characters that no host name has"},
+    {"http://b\xc3\xbc"
+     "cher:2379",
+     "characters that no host name has"},
     {"*", "characters that no host name has"},
     {"http:localhost:2379", "\"//\" is missing"},
     {"https:localhost", "\"//\" is missing"},

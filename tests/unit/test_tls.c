@@ -242,8 +242,8 @@ static void wrong_authorities(void **state)
     etcd_test_cert leaf = etcd_test_cert_new(&(etcd_test_cert_spec){.cn = "leaf", NAMED, .issuer = &pki->ca});
     etcd_test_cert narrow = etcd_test_cert_new(&(etcd_test_cert_spec){.cn = "Narrow", .ca = true, .path_length = "0"});
     etcd_test_cert below = etcd_test_cert_new(&(etcd_test_cert_spec){.cn = "Below", .ca = true, .issuer = &narrow});
-    etcd_test_cert local = etcd_test_cert_new(
-        &(etcd_test_cert_spec){.cn = "Local", .ca = true, .constraints = "permitted;DNS:other.example"});
+    etcd_test_cert local =
+        etcd_test_cert_new(&(etcd_test_cert_spec){.cn = "Local", .ca = true, .constraints = "permitted;DNS:other.example"});
     char *narrow_pem = etcd_test_pem(&narrow), *local_pem = etcd_test_pem(&local);
 
     refuses(pki, &(struct setup){.cert = {NAMED, .issuer = &leaf}, .server.chain = &leaf},
@@ -393,8 +393,8 @@ static void not_tls_at_all(void **state)
         {"\x15\x03\x03\0\2\2\x70", 7, "it does not know the server name"},
         {"\x15\x03\x03\0\2\2\x0a", 7, "the peer ended it with TLS alert 10 (unexpected"},
         {"\x16\x03\x03\xff\xff\2\0\0\0", 9, "127.0.0.1:2379: "}, /* a record over the limit */
-        {"\x17\x03\x03\0\1x", 6, "127.0.0.1:2379: "},          /* application data first */
-        {"\x16\x03\x03\0\4\x0e\0\0\0", 9, "127.0.0.1:2379: "}, /* ServerHelloDone first */
+        {"\x17\x03\x03\0\1x", 6, "127.0.0.1:2379: "},            /* application data first */
+        {"\x16\x03\x03\0\4\x0e\0\0\0", 9, "127.0.0.1:2379: "},   /* ServerHelloDone first */
     };
     const struct pki *pki = *state;
     etcd_tls_options options = {.ca_pem = pki->ca_pem};

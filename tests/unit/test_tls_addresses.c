@@ -360,14 +360,10 @@ static void allocation_failures(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(address_that_closes),
-        cmocka_unit_test(address_with_another_certificate),
-        cmocka_unit_test(address_that_says_nothing),
-        cmocka_unit_test(all_reasons_are_told),
-        cmocka_unit_test(the_log_tells_of_each_address),
-        cmocka_unit_test(nothing_answers_in_time),
-        cmocka_unit_test(close_between_the_addresses),
-        cmocka_unit_test(no_descriptor_is_left),
+        cmocka_unit_test(address_that_closes),           cmocka_unit_test(address_with_another_certificate),
+        cmocka_unit_test(address_that_says_nothing),     cmocka_unit_test(all_reasons_are_told),
+        cmocka_unit_test(the_log_tells_of_each_address), cmocka_unit_test(nothing_answers_in_time),
+        cmocka_unit_test(close_between_the_addresses),   cmocka_unit_test(no_descriptor_is_left),
         cmocka_unit_test(allocation_failures),
     };
 

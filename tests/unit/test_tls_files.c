@@ -94,8 +94,8 @@ static void bad_authorities(void **state)
 {
     const struct pki *pki = *state;
     char *empty = etcd_test_file(pki->directory, "empty", strdup(""));
-    char *broken = etcd_test_file(pki->directory, "broken",
-                                  strdup("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+    char *broken =
+        etcd_test_file(pki->directory, "broken", strdup("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
     char message[256];
 
     refuses(&(etcd_tls_options){.ca_file = "/nonexistent/ca.pem"}, "ca_file \"/nonexistent/ca.pem\": No such file or directory");

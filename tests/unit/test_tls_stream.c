@@ -240,8 +240,7 @@ static void handshake_cut_after_every_byte(void **state)
             if (n > 0)
                 assert_int_equal(BIO_write(SSL_get_rbio(ssl), data, (int)n), n);
             (void)SSL_do_handshake(ssl);
-            while (sent < cut &&
-                   (len = BIO_read(SSL_get_wbio(ssl), data, cut - sent < 65536 ? (int)(cut - sent) : 65536)) > 0) {
+            while (sent < cut && (len = BIO_read(SSL_get_wbio(ssl), data, cut - sent < 65536 ? (int)(cut - sent) : 65536)) > 0) {
                 etcd_test_write(p.u.peer, data, (size_t)len);
                 sent += (size_t)len;
             }
