@@ -504,18 +504,18 @@ static void a_copy_is_exact(void **state)
     etcd_mirror *mirror;
     etcd_get_response *page;
     pthread_t thread;
-    int updates = 0;
     etcd_error err;
 
     (void)state;
     put_numbered(direct, KEYS);
     mirror = open_mirror(client, "m/", ETCD_MIRROR(.page_keys = 7, .buffer_bytes = 2000));
+    page = next_page(mirror); /* of a revision before all of the writes, which are updates then */
     assert_int_equal(pthread_create(&thread, NULL, write_at_random, &writer), 0);
-    while ((page = next_page(mirror)) != NULL) {
+    for (; page != NULL; page = next_page(mirror)) {
         apply_page(&copy, page);
         etcd_response_free(page);
     }
-    for (int i = 0; i < 100; i++, updates++) { /* there are more than that, or next_update() fails */
+    for (int i = 0; i < WRITES / 4; i++) {
         if (i % 25 == 10)
             fault_proxy_reset(proxy);
         apply_update(&copy, next_update(mirror));
