@@ -1,10 +1,11 @@
 /* Reading much at once from an etcd: what a large range and a snapshot cost the client.
  *
- *   bench_bulk --endpoint HOST:PORT --what fill|get|stream|pages|snapshot|save [--keys N] [--value BYTES] [--rounds N] [--path FILE]
+ *   bench_bulk --endpoint HOST:PORT --what fill|get|stream|pages|snapshot|save [--keys N] [--value BYTES] [--rounds N] [--path
+ * FILE]
  *
  * fill puts N keys; get reads them as one response; stream with an iterator (chunks from servers 3.7 on); pages with an iterator
- * whose pages have 1,000 key-values. snapshot takes the database and drops it, save writes it to a file; both verify it. After one
- * round that does not count. Prints one line of JSON; peak memory is of the process, with what it has before ("base_kib").
+ * whose pages have 1,000 key-values. snapshot takes the database and drops it, save writes it to a file; both verify it. After
+ * one round that does not count. Prints one line of JSON; peak memory is of the process, with what it has before ("base_kib").
  */
 #include "measure.h"
 
@@ -173,7 +174,7 @@ int main(int argc, char **argv)
     etcd_client_free(client);
     printf("{\"bytes\": %" PRIu64 ", \"mb_per_s\": %.1f, \"cpu_ms_per_mb\": %.3f, \"seconds\": %.3f, \"peak_kib\": %" PRIu64
            ", \"base_kib\": %" PRIu64 "}\n",
-           bytes / o.rounds, (double)bytes * 1e3 / (double)wall, (double)cpu / (double)bytes, (double)wall / 1e9 / (double)o.rounds,
-           bench_peak_kib(), base);
+           bytes / o.rounds, (double)bytes * 1e3 / (double)wall, (double)cpu / (double)bytes,
+           (double)wall / 1e9 / (double)o.rounds, bench_peak_kib(), base);
     return 0;
 }

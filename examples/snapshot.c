@@ -34,7 +34,8 @@ int main(int argc, char **argv)
     int rc = etcd_client_new(ETCD_CLIENT(.endpoints = endpoints ? endpoints : "http://127.0.0.1:2379"), &client, &err);
 
     if (rc == ETCD_OK && argc > 1)
-        rc = etcd_snapshot_save(client, argv[1], ETCD_SNAPSHOT(.progress_fn = show_progress, .progress_arg = &shown), &done, &err);
+        rc =
+            etcd_snapshot_save(client, argv[1], ETCD_SNAPSHOT(.progress_fn = show_progress, .progress_arg = &shown), &done, &err);
     else if (rc == ETCD_OK)
         rc = etcd_snapshot_read(client, look_at, &seen, NULL, &done, &err);
     if (rc == ETCD_OK)

@@ -359,8 +359,8 @@ int etcd__feed_next(etcd__feed *feed, int64_t timeout_ms, void **out, etcd_error
         etcd__error_clear(err);
         return ETCD_OK;
     }
-    if (rc == ETCD_OK && atomic_load(&feed->paused) &&
-        etcd__mailbox_bytes(&feed->mailbox) <= feed->config.buffer / 2 && !atomic_exchange(&feed->resume_posted, true))
+    if (rc == ETCD_OK && atomic_load(&feed->paused) && etcd__mailbox_bytes(&feed->mailbox) <= feed->config.buffer / 2 &&
+        !atomic_exchange(&feed->resume_posted, true))
         (void)etcd__driver_post(feed->client, &feed->resume);
     return rc;
 }
@@ -431,9 +431,8 @@ static void init(etcd__feed *feed, etcd_client *client, const etcd__feed_config 
 
     feed->client = client;
     feed->config = *config;
-    feed->deadline = call->timeout_ms == 0
-                           ? ETCD__NEVER
-                           : etcd__clock_after(etcd__clock_monotonic(), etcd__clock_from_ms(call->timeout_ms));
+    feed->deadline =
+        call->timeout_ms == 0 ? ETCD__NEVER : etcd__clock_after(etcd__clock_monotonic(), etcd__clock_from_ms(call->timeout_ms));
     feed->delay = call->delay_ms > 0 ? etcd__clock_from_ms(call->delay_ms) : 0;
     feed->require_leader = call->require_leader || client->require_leader;
     feed->no_retry = call->no_retry;

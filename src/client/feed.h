@@ -17,12 +17,12 @@ typedef struct etcd__feed etcd__feed;
 
 typedef struct etcd__feed_config {
     etcd__rpc rpc;
-    const void *request;   /* of the method's type; borrowed for the call of etcd__feed_open() */
+    const void *request;           /* of the method's type; borrowed for the call of etcd__feed_open() */
     const etcd_call_options *call; /* loaded; borrowed likewise. timeout_ms 0: none */
-    int64_t idle_timeout;  /* ns without a message that end it, while the consumer is not behind; ETCD__NEVER */
-    size_t buffer;         /* bytes queued for the consumer */
-    bool serializable;     /* as in etcd__call */
-    bool resume;           /* it has no end of its own: opened again whenever it may pass */
+    int64_t idle_timeout;          /* ns without a message that end it, while the consumer is not behind; ETCD__NEVER */
+    size_t buffer;                 /* bytes queued for the consumer */
+    bool serializable;             /* as in etcd__call */
+    bool resume;                   /* it has no end of its own: opened again whenever it may pass */
     void *owner;
     /* Takes over a decoded response and returns what the consumer gets: NULL with *code ETCD_OK: nothing; with *code and
      * `err` set: the stream fails. NULL: as it is. The driver. */

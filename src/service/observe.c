@@ -71,17 +71,17 @@ static int observe(etcd_client *client, const char *name, size_t name_len, const
     *out = self; /* a callback may use it before this returns */
     etcd__error_clear(err);
     rc = etcd__feed_open(client,
-                           &(const etcd__feed_config){.rpc = ETCD__RPC_OBSERVE,
-                                                        .request = &request,
-                                                        .call = &call,
-                                                        .idle_timeout = ETCD__NEVER,
-                                                        .buffer = BUFFER,
-                                                        .resume = true,
-                                                        .owner = self,
-                                                        .convert = leave_out_the_known,
-                                                        .deliver = fn ? deliver : NULL,
-                                                        .gone = etcd__free},
-                           &self->feed, err);
+                         &(const etcd__feed_config){.rpc = ETCD__RPC_OBSERVE,
+                                                    .request = &request,
+                                                    .call = &call,
+                                                    .idle_timeout = ETCD__NEVER,
+                                                    .buffer = BUFFER,
+                                                    .resume = true,
+                                                    .owner = self,
+                                                    .convert = leave_out_the_known,
+                                                    .deliver = fn ? deliver : NULL,
+                                                    .gone = etcd__free},
+                         &self->feed, err);
     if (rc < 0) {
         *out = NULL;
         etcd__free(self);

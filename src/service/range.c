@@ -106,8 +106,10 @@ static void on_page(etcd_client *client, void *response, const etcd_error *err, 
     page_done(client, response, err, page_arg); /* may free the range */
 }
 
-static const etcd__unary unary_page = {
-    .rpc = ETCD__RPC_KV_RANGE, .read_only = true, .call_type = ETCD_CALL_GET, .deliver = on_page};
+static const etcd__unary unary_page = {.rpc = ETCD__RPC_KV_RANGE,
+                                       .read_only = true,
+                                       .call_type = ETCD_CALL_GET,
+                                       .deliver = on_page};
 
 static int check_options(const etcd__range_request *request, etcd_error *err)
 {

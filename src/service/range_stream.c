@@ -29,12 +29,12 @@ struct etcd__range_stream {
     etcd__call call;
     bool active; /* the channel has the call */
     bool paused;
-    bool ended;    /* and no page has been asked for by a call since */
+    bool ended; /* and no page has been asked for by a call since */
     bool fruitful;
-    int fruitless;      /* streams in a row */
+    int fruitless; /* streams in a row */
     etcd__list chunks;
     etcd__user_call *page; /* that waits for a chunk */
-    uint8_t *body;      /* length-prefixed request; behind it endpoint and traceparent */
+    uint8_t *body;         /* length-prefixed request; behind it endpoint and traceparent */
 };
 
 static void drop_chunks(etcd__range_stream *stream)

@@ -196,17 +196,17 @@ static int open_snapshot(etcd_client *client, const etcd_snapshot_options *given
     *out = snapshot; /* a callback may use it before this returns */
     etcd__error_clear(err);
     rc = etcd__feed_open(client,
-                           &(const etcd__feed_config){.rpc = ETCD__RPC_SNAPSHOT,
-                                                        .request = &(const etcd__empty){0},
-                                                        .call = &call,
-                                                        .idle_timeout = idle_timeout_of(&options),
-                                                        .buffer = (size_t)options.buffer_bytes,
-                                                        .serializable = true,
-                                                        .owner = snapshot,
-                                                        .convert = make_part,
-                                                        .deliver = fn ? deliver : NULL,
-                                                        .gone = gone},
-                           &snapshot->feed, err);
+                         &(const etcd__feed_config){.rpc = ETCD__RPC_SNAPSHOT,
+                                                    .request = &(const etcd__empty){0},
+                                                    .call = &call,
+                                                    .idle_timeout = idle_timeout_of(&options),
+                                                    .buffer = (size_t)options.buffer_bytes,
+                                                    .serializable = true,
+                                                    .owner = snapshot,
+                                                    .convert = make_part,
+                                                    .deliver = fn ? deliver : NULL,
+                                                    .gone = gone},
+                         &snapshot->feed, err);
     if (rc < 0) {
         *out = NULL;
         gone(snapshot);

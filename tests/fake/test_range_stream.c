@@ -16,27 +16,27 @@ enum { GATE = 4, REVISION = 77, KEY_SIZE = 16 };
 
 typedef enum fault {
     NO_FAULT,
-    BREAK_CUT,    /* the connection ends after `chunks` chunks */
+    BREAK_CUT, /* the connection ends after `chunks` chunks */
     BREAK_RESET,
     BREAK_STATUS, /* with status `code` */
     BREAK_OK,     /* as if it were whole */
     EMPTY_CHUNK,
     EMPTY_MESSAGE,
-    OLD_CHUNK,    /* the same again */
-    NO_SENSE,     /* not a message */
-    SILENT        /* nothing more until the gate opens */
+    OLD_CHUNK, /* the same again */
+    NO_SENSE,  /* not a message */
+    SILENT     /* nothing more until the gate opens */
 } fault;
 
 typedef struct store {
-    int n;              /* keys "k/0000000"... */
+    int n; /* keys "k/0000000"... */
     size_t value_len;
-    int chunk;          /* key-values in the first chunk; doubled up to `most` */
+    int chunk; /* key-values in the first chunk; doubled up to `most` */
     int most;
     fault fault;
-    int chunks;         /* of a stream before the fault */
+    int chunks; /* of a stream before the fault */
     int code;
-    bool only_first;    /* the streams after the first are whole */
-    bool compacted;     /* Range: once a stream has been opened */
+    bool only_first; /* the streams after the first are whole */
+    bool compacted;  /* Range: once a stream has been opened */
     bool unimplemented;
     char *value;
     atomic_int ranges, streams;
@@ -116,10 +116,8 @@ static void send_chunk(fake_request *request, const store *s, int from, int n, b
 {
     const etcd__range_request *range = request->message;
     room r = fill(s, from, n, range->keys_only);
-    const etcd_get_response page = {.header = last ? header() : (etcd_response_header){0},
-                                    .kvs = r.kvs,
-                                    .n_kvs = (size_t)n,
-                                    .count = last ? s->n : 0};
+    const etcd_get_response page = {
+        .header = last ? header() : (etcd_response_header){0}, .kvs = r.kvs, .n_kvs = (size_t)n, .count = last ? s->n : 0};
 
     fake_reply_message(request, &etcd__range_stream_response_type, &(etcd__range_stream_response){.range_response = &page});
     drop(r);
@@ -231,7 +229,8 @@ static int take_page(const store *s, etcd_get_response *page, int next)
 }
 
 /* Reads a whole range. Errors: as many as `errors` are passed over by asking again. Returns the code of the last. */
-static int read_range(const store *s, etcd_client *client, const etcd_get_options *options, int errors, int *pages, etcd_error *err)
+static int read_range(const store *s, etcd_client *client, const etcd_get_options *options, int errors, int *pages,
+                      etcd_error *err)
 {
     etcd_get_response *page;
     etcd_range *range;
@@ -283,18 +282,18 @@ static void a_large_range_comes_as_a_stream(void **state)
         assert_int_equal(s.streams, 1);
         assert_in_range(pages, 20, 30);
         s = (store){.n = 20000, .fault = SILENT, .chunks = -1};
-        assert_int_equal(read_with(&s, manual, ETCD_GET(.prefix = true, .keys_only = true, .serializable = true), 0, &pages, &err),
-                         ETCD_OK);
+        assert_int_equal(
+            read_with(&s, manual, ETCD_GET(.prefix = true, .keys_only = true, .serializable = true), 0, &pages, &err), ETCD_OK);
         assert_int_equal(s.streams, 1);
     }
 }
 
 static void what_a_stream_does_not_serve_comes_in_pages(void **state)
 {
-    const etcd_get_options *options[] = {
-        ETCD_GET(.prefix = true, .limit = 500), ETCD_GET(.prefix = true, .min_mod_revision = 1),
-        ETCD_GET(.prefix = true, .max_mod_revision = 1 << 30), ETCD_GET(.prefix = true, .min_create_revision = 1),
-        ETCD_GET(.prefix = true, .max_create_revision = 1 << 30)};
+    const etcd_get_options *options[] = {ETCD_GET(.prefix = true, .limit = 500), ETCD_GET(.prefix = true, .min_mod_revision = 1),
+                                         ETCD_GET(.prefix = true, .max_mod_revision = 1 << 30),
+                                         ETCD_GET(.prefix = true, .min_create_revision = 1),
+                                         ETCD_GET(.prefix = true, .max_create_revision = 1 << 30)};
     etcd_error err;
     int pages;
 
@@ -395,9 +394,9 @@ static void a_silent_stream_meets_the_deadline_of_the_page(void **state)
     int next = 0;
 
     (void)state;
-    assert_int_equal(etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.timeout_ms = 3000)),
-                                     &range, &err),
-                     ETCD_OK);
+    assert_int_equal(
+        etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.timeout_ms = 3000)), &range, &err),
+        ETCD_OK);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(etcd_range_next(range, &page, &err), ETCD_OK);
         next = take_page(&s, page, next);
@@ -410,9 +409,9 @@ static void a_silent_stream_meets_the_deadline_of_the_page(void **state)
     etcd_range_free(range);
     s.only_first = false;
     assert_int_equal(etcd_cancel_new(&cancel, &err), ETCD_OK);
-    assert_int_equal(etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.cancel = cancel)), &range,
-                                     &err),
-                     ETCD_OK);
+    assert_int_equal(
+        etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.cancel = cancel)), &range, &err),
+        ETCD_OK);
     assert_int_equal(etcd_range_next(range, &page, &err), ETCD_OK);
     etcd_response_free(page);
     assert_int_equal(etcd_range_next(range, &page, &err), ETCD_OK);

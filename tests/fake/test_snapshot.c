@@ -1,147 +1,18 @@
 /* Snapshots from a server that sends what a test tells it to: checksums that are right, wrong or missing, silence, breaks at
- * every byte, disks that are full, programs that cancel. And what any allocation that fails does to them. */
+ * every byte, programs that cancel. And what any allocation that fails does to them. */
+#include "fake/snapshot_source.h"
 #include "harness/alloc.h"
-#include "harness/fake_fixture.h"
 
-#include "net/sha256.h"
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <nghttp2/nghttp2.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define FAKE_SNAPSHOT "/etcdserverpb.Maintenance/Snapshot"
-
-enum { CHUNK = 1000, CHUNK_MOST = 65536, GATE = 3 };
-
-/* What the server sends. */
-typedef struct source {
-    size_t size;       /* of the database: its bytes follow from their position */
-    size_t sent;       /* only so many of them; 0: all */
-    size_t chunk;      /* of one message; 0: CHUNK */
-    bool no_remaining; /* as a server that does not say how much is left */
-    bool no_checksum;
-    size_t wrong_byte; /* 1 + the index of the byte of the checksum that is wrong */
-    bool one_message;  /* the checksum in the message of the last bytes */
-    const char *version;
-    size_t gate_after; /* bytes after which it says nothing until the gate opens; 0: none */
-    int end_code;      /* status */
-    int fail_first;    /* so many streams fail before their first byte */
-    bool cut_first;    /* by the end of the connection, else by a status */
-    atomic_int opened;
-} source;
-
-static char byte_at(size_t i)
-{
-    return (char)(i * 7 + i / 256);
-}
-
-static void digest_of(size_t size, uint8_t digest[ETCD__SHA256_SIZE])
-{
-    etcd__sha256 *sha = etcd__sha256_new();
-
-    for (size_t at = 0; at < size;) {
-        char bytes[4096];
-        size_t n = 0;
-
-        while (n < sizeof bytes && at < size)
-            bytes[n++] = byte_at(at++);
-        assert_int_equal(etcd__sha256_add(sha, bytes, n), 0);
-    }
-    assert_int_equal(etcd__sha256_end(sha, digest), 0);
-    etcd__sha256_free(sha);
-}
-
-static void send_blob(fake_request *request, const source *s, const char *data, size_t len, size_t remaining)
-{
-    const etcd__snapshot_response message = {.remaining_bytes = s->no_remaining ? 0 : remaining,
-                                             .blob = {data, len},
-                                             .version = {s->version ? s->version : "", s->version ? strlen(s->version) : 0}};
-
-    fake_reply_message(request, &etcd__snapshot_response_type, &message);
-}
-
-static void send_database(fake_request *request, const source *s)
-{
-    size_t end = s->sent > 0 ? s->sent : s->size;
-    size_t most = s->chunk > 0 ? s->chunk : CHUNK;
-    static char chunk[CHUNK_MOST + ETCD__SHA256_SIZE];
-    uint8_t digest[ETCD__SHA256_SIZE];
-
-    digest_of(s->size, digest);
-    if (s->wrong_byte > 0)
-        digest[s->wrong_byte - 1] ^= 1;
-    for (size_t at = 0, n; at < end; at += n) {
-        n = end - at < most ? end - at : most;
-        for (size_t i = 0; i < n; i++)
-            chunk[i] = byte_at(at + i);
-        if (s->gate_after > 0 && at >= s->gate_after && at < s->gate_after + CHUNK)
-            fake_reply_gate(request, GATE);
-        if (at + n == end && s->one_message) {
-            memcpy(chunk + n, digest, sizeof digest);
-            send_blob(request, s, chunk, n + sizeof digest, 0);
-            return;
-        }
-        send_blob(request, s, chunk, n, s->size - at - n);
-    }
-    if (!s->no_checksum)
-        send_blob(request, s, (const char *)digest, sizeof digest, 0);
-}
-
-static void snapshot_handler(fake_request *request, void *arg)
-{
-    source *s = arg;
-
-    if (atomic_fetch_add(&s->opened, 1) < s->fail_first) {
-        if (s->cut_first)
-            fake_reply_cut(request, FAKE_CUT_RST);
-        else
-            fake_reply_trailers_only(request, 14, "not yet");
-        return;
-    }
-    fake_reply_headers(request);
-    send_database(request, s);
-    fake_reply_status(request, s->end_code, s->end_code ? "told so" : NULL);
-}
-
-static fake_server *start_server(source *s)
-{
-    fake_server *server = fake_server_start(NULL);
-
-    fake_server_handle(server, FAKE_SNAPSHOT, snapshot_handler, s);
-    return server;
-}
-
-/* ---- what comes ---- */
-
-typedef struct sink {
-    size_t n, stop_at;
-    bool wrong;
-} sink;
-
-static int take(const char *data, size_t len, void *arg)
-{
-    sink *to = arg;
-
-    for (size_t i = 0; i < len; i++, to->n++)
-        to->wrong = to->wrong || (to->stop_at == 0 && data[i] != byte_at(to->n));
-    return to->stop_at > 0 && to->n >= to->stop_at;
-}
 
 static int read_all(source *s, sink *to, const etcd_snapshot_options *options, etcd_snapshot_response **out, etcd_error *err)
 {
-    fake_server *server = start_server(s);
+    fake_server *server = snapshot_server(s);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
-    int rc = etcd_snapshot_read(client, take, to, options, out, err);
+    int rc = etcd_snapshot_read(client, snapshot_take, to, options, out, err);
 
     etcd_client_free(client);
     fake_server_stop(server);
@@ -155,7 +26,7 @@ static void check_good(source s)
     etcd_error err;
     sink to = {0};
 
-    digest_of(s.size, digest);
+    snapshot_digest(s.size, digest);
     if (read_all(&s, &to, NULL, &response, &err) != ETCD_OK)
         fail_msg("%zu bytes: %s", s.size, err.message);
     assert_int_equal(to.n, s.size + sizeof digest);
@@ -197,208 +68,6 @@ static void a_checksum_that_is_wrong_or_missing_is_told(void **state)
     }
 }
 
-/* ---- files ---- */
-
-typedef struct place {
-    char directory[64], path[96], part[112];
-} place;
-
-static void make_place(place *p)
-{
-    strcpy(p->directory, "/tmp/etcd3-test-snapshot-XXXXXX");
-    assert_non_null(mkdtemp(p->directory));
-    snprintf(p->path, sizeof p->path, "%s/copy.db", p->directory);
-    snprintf(p->part, sizeof p->part, "%s.part", p->path);
-}
-
-static void remove_place(const place *p)
-{
-    (void)unlink(p->path);
-    (void)unlink(p->part);
-    assert_int_equal(rmdir(p->directory), 0); /* nothing else was left there */
-}
-
-static void write_text(const char *path, const char *text, mode_t mode)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
-
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    assert_int_equal(fchmod(fd, mode), 0);
-    close(fd);
-}
-
-static void expect_file(const char *path, size_t size)
-{
-    uint8_t digest[ETCD__SHA256_SIZE];
-    struct stat st;
-    FILE *file = fopen(path, "rb");
-
-    assert_non_null(file);
-    assert_int_equal(fstat(fileno(file), &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0600);
-    for (size_t i = 0; i < size; i++)
-        assert_int_equal((char)fgetc(file), byte_at(i));
-    digest_of(size, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        assert_int_equal(fgetc(file), digest[i]);
-    assert_int_equal(fgetc(file), EOF);
-    fclose(file);
-}
-
-static void expect_text(const char *path, const char *text)
-{
-    char found[64] = "";
-    FILE *file = fopen(path, "r");
-
-    assert_non_null(file);
-    assert_non_null(fgets(found, sizeof found, file));
-    assert_string_equal(found, text);
-    fclose(file);
-}
-
-typedef struct progress {
-    int64_t received, total;
-    size_t calls, cancel_at;
-    etcd_cancel *cancel;
-} progress;
-
-static void on_progress(int64_t received, int64_t total, void *arg)
-{
-    progress *p = arg;
-
-    assert_true(received > p->received);
-    p->received = received;
-    p->total = total;
-    if (++p->calls == p->cancel_at)
-        etcd_cancel_trigger(p->cancel);
-}
-
-static void a_file_is_replaced_as_a_whole(void **state)
-{
-    source s = {.size = 512 * 20};
-    fake_server *server = start_server(&s);
-    etcd_client *client = fake_client(fake_server_endpoint(server), false);
-    etcd_snapshot_response *response;
-    progress p = {0};
-    place where;
-    etcd_error err;
-
-    (void)state;
-    make_place(&where);
-    write_text(where.path, "as it was", 0644);
-    write_text(where.part, "left behind by a crash, readable by all", 0644);
-    if (etcd_snapshot_save(client, where.path, ETCD_SNAPSHOT(.progress_fn = on_progress, .progress_arg = &p), &response, &err) !=
-        ETCD_OK)
-        fail_msg("%s", err.message);
-    assert_int_equal(response->n_bytes, s.size + 32);
-    assert_int_equal(p.received, s.size + 32);
-    assert_int_equal(p.total, s.size + 32);
-    assert_true(p.calls > 5);
-    etcd_response_free(response);
-    expect_file(where.path, s.size);
-    assert_int_equal(access(where.part, F_OK), -1);
-    assert_int_equal(etcd_snapshot_save(client, where.path, NULL, NULL, NULL), ETCD_OK);
-    expect_file(where.path, s.size);
-    etcd_client_free(client);
-    fake_server_stop(server);
-    remove_place(&where);
-}
-
-static void failures_leave_the_file_as_it_was(void **state)
-{
-    source sources[] = {{.size = 4096, .wrong_byte = 5}, {.size = 4096, .end_code = 2}, {.size = 4096, .sent = 2000}};
-    place where;
-    etcd_error err;
-
-    (void)state;
-    make_place(&where);
-    write_text(where.path, "as it was", 0644);
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
-        fake_server *server = start_server(&sources[i]);
-        etcd_client *client = fake_client(fake_server_endpoint(server), i == 1);
-
-        assert_int_equal(etcd_snapshot_save(client, where.path, NULL, NULL, &err),
-                         i == 1 ? ETCD_ERR_UNKNOWN : ETCD_ERR_SNAPSHOT_CORRUPT);
-        expect_text(where.path, "as it was");
-        assert_int_equal(access(where.part, F_OK), -1);
-        etcd_client_free(client);
-        fake_server_stop(server);
-    }
-    remove_place(&where);
-}
-
-static void files_that_cannot_be_made_are_told(void **state)
-{
-    source s = {.size = 4096};
-    fake_server *server = start_server(&s);
-    etcd_client *client = fake_client(fake_server_endpoint(server), false);
-    place where;
-    etcd_error err;
-
-    (void)state;
-    make_place(&where);
-    assert_int_equal(etcd_snapshot_save(client, "/no/such/directory/db", NULL, NULL, &err), ETCD_ERR_SYSTEM);
-    fake_assert_contains(err.message, "/no/such/directory/db.part");
-    assert_int_equal(etcd_snapshot_save(client, where.directory, NULL, NULL, &err), ETCD_ERR_SYSTEM); /* over a directory */
-    fake_assert_contains(err.message, "could not rename");
-    assert_int_equal(symlink("/dev/full", where.part), 0);
-    assert_int_equal(etcd_snapshot_save(client, where.path, NULL, NULL, &err), ETCD_ERR_SYSTEM); /* follows no link */
-    assert_int_equal(etcd_snapshot_save(client, NULL, NULL, NULL, &err), ETCD_ERR_ARGUMENT);
-    assert_int_equal(etcd_snapshot_save(client, "", NULL, NULL, &err), ETCD_ERR_ARGUMENT);
-    etcd_client_free(client);
-    fake_server_stop(server);
-    remove_place(&where);
-}
-
-static void a_full_disk_ends_it(void **state)
-{
-    source s = {.size = (size_t)512 * 4000};
-    fake_server *server = start_server(&s);
-    etcd_client *client = fake_client(fake_server_endpoint(server), false);
-    struct rlimit before, limit;
-    int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
-    place where;
-    etcd_error err;
-
-    (void)state;
-    assert_int_equal(etcd_snapshot_write(client, fd, NULL, NULL, &err), ETCD_ERR_SYSTEM);
-    fake_assert_contains(err.message, "could not write snapshot");
-    close(fd);
-    make_place(&where);
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    limit = before;
-    limit.rlim_cur = 100000;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    assert_int_equal(etcd_snapshot_save(client, where.path, NULL, NULL, &err), ETCD_ERR_SYSTEM);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    fake_assert_contains(err.message, "could not write snapshot");
-    assert_int_equal(access(where.path, F_OK), -1);
-    assert_int_equal(fake_get.run(client, NULL, &err), ETCD_OK); /* the client is as good as before */
-    etcd_client_free(client);
-    fake_server_stop(server);
-    remove_place(&where);
-}
-
-static void a_pipe_without_a_reader_is_an_error_and_no_signal(void **state)
-{
-    source s = {.size = 512 * 400};
-    fake_server *server = start_server(&s);
-    etcd_client *client = fake_client(fake_server_endpoint(server), false);
-    etcd_error err;
-    int ends[2];
-
-    (void)state;
-    assert_int_equal(pipe(ends), 0);
-    close(ends[0]);
-    assert_int_equal(etcd_snapshot_write(client, ends[1], NULL, NULL, &err), ETCD_ERR_SYSTEM);
-    close(ends[1]);
-    assert_int_equal(etcd_snapshot_write(client, -1, NULL, NULL, &err), ETCD_ERR_ARGUMENT);
-    etcd_client_free(client);
-    fake_server_stop(server);
-}
-
 /* ---- silence, deadlines, cancel ---- */
 
 /* Ends of time, with more of it until what comes before the gate has come: on a busy machine that may take a while. */
@@ -433,7 +102,7 @@ static void silence_before_the_first_byte_ends_it_too(void **state)
     (void)state;
     fake_blackhole_open(&hole);
     client = fake_client(hole.endpoint, false);
-    assert_int_equal(etcd_snapshot_read(client, take, &to, ETCD_SNAPSHOT(.idle_timeout_ms = 200), NULL, &err),
+    assert_int_equal(etcd_snapshot_read(client, snapshot_take, &to, ETCD_SNAPSHOT(.idle_timeout_ms = 200), NULL, &err),
                      ETCD_ERR_DEADLINE_EXCEEDED);
     fake_assert_contains(err.message, "nothing came for 200 ms");
     etcd_client_free(client);
@@ -449,8 +118,8 @@ static int read_slowly(etcd_client *client, int idle_ms, size_t *n, etcd_error *
     int rc;
 
     *n = 0;
-    assert_int_equal(etcd_snapshot_open(client, ETCD_SNAPSHOT(.idle_timeout_ms = idle_ms, .buffer_bytes = 100000), &snapshot, err),
-                     ETCD_OK);
+    assert_int_equal(
+        etcd_snapshot_open(client, ETCD_SNAPSHOT(.idle_timeout_ms = idle_ms, .buffer_bytes = 100000), &snapshot, err), ETCD_OK);
     while ((rc = etcd_snapshot_next(snapshot, -1, &part, err)) == ETCD_OK && part != NULL) {
         *n += part->data.len;
         etcd_response_free(part);
@@ -466,8 +135,8 @@ static int read_slowly(etcd_client *client, int idle_ms, size_t *n, etcd_error *
  * machine is busy: then more patience is needed, but never as much as the program sleeps.) */
 static void a_slow_program_is_no_silence(void **state)
 {
-    source s = {.size = (size_t)512 * 50000, .chunk = CHUNK_MOST}; /* more than the stream's window */
-    fake_server *server = start_server(&s);
+    source s = {.size = (size_t)512 * 50000, .chunk = 65536}; /* more than the stream's window */
+    fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
     int rc = ETCD_ERR_TIMED_OUT;
     etcd_error err;
@@ -502,7 +171,7 @@ static void the_deadline_is_of_the_whole(void **state)
 static void a_switch_ends_it(void **state)
 {
     source s = {.size = (size_t)512 * 4000};
-    fake_server *server = start_server(&s);
+    fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
     progress p = {.cancel_at = 5};
     etcd_error err;
@@ -510,15 +179,16 @@ static void a_switch_ends_it(void **state)
 
     (void)state;
     assert_int_equal(etcd_cancel_new(&p.cancel, &err), ETCD_OK);
-    assert_int_equal(etcd_snapshot_read(client, take, &to,
-                                        ETCD_SNAPSHOT(.call = ETCD_CALL(.cancel = p.cancel), .progress_fn = on_progress,
+    assert_int_equal(etcd_snapshot_read(client, snapshot_take, &to,
+                                        ETCD_SNAPSHOT(.call = ETCD_CALL(.cancel = p.cancel), .progress_fn = snapshot_progress,
                                                       .progress_arg = &p),
                                         NULL, &err),
                      ETCD_ERR_CANCELED);
-    assert_int_equal(etcd_snapshot_read(client, take, &to, ETCD_SNAPSHOT(.call = ETCD_CALL(.cancel = p.cancel)), NULL, &err),
-                     ETCD_ERR_CANCELED); /* it is on already */
+    assert_int_equal(
+        etcd_snapshot_read(client, snapshot_take, &to, ETCD_SNAPSHOT(.call = ETCD_CALL(.cancel = p.cancel)), NULL, &err),
+        ETCD_ERR_CANCELED); /* it is on already */
     to = (sink){.stop_at = 2500};
-    assert_int_equal(etcd_snapshot_read(client, take, &to, NULL, NULL, &err), ETCD_ERR_CANCELED);
+    assert_int_equal(etcd_snapshot_read(client, snapshot_take, &to, NULL, NULL, &err), ETCD_ERR_CANCELED);
     assert_true(to.n >= 2500 && to.n < 5000);
     etcd_cancel_free(p.cancel);
     etcd_client_free(client);
@@ -535,7 +205,7 @@ static void *cancel_soon(void *arg)
 static void another_thread_cancels(void **state)
 {
     source s = {.size = 512 * 20, .gate_after = 3000};
-    fake_server *server = start_server(&s);
+    fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
     etcd_snapshot *snapshot;
     etcd_snapshot_part *part;
@@ -584,14 +254,14 @@ static void no_retry_is_one_stream(void **state)
 static void a_connection_cut_anywhere(void **state)
 {
     source s = {.size = 1536};
-    fake_server *server = start_server(&s);
+    fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), true);
     uint64_t total;
     etcd_error err;
     size_t good = 0, bad = 0;
 
     (void)state;
-    assert_int_equal(etcd_snapshot_read(client, take, &(sink){.stop_at = SIZE_MAX}, NULL, NULL, &err), ETCD_OK);
+    assert_int_equal(etcd_snapshot_read(client, snapshot_take, &(sink){.stop_at = SIZE_MAX}, NULL, NULL, &err), ETCD_OK);
     total = fake_server_conn(server, 0).bytes_written;
     etcd_client_free(client);
     for (uint64_t at = 1; at < total; at += 13) {
@@ -600,7 +270,7 @@ static void a_connection_cut_anywhere(void **state)
 
         fake_server_script(server, &(fake_script){.cut = FAKE_CUT_FIN, .cut_side = FAKE_CUT_WRITTEN, .cut_at = at});
         client = fake_client(fake_server_endpoint(server), true);
-        rc = etcd_snapshot_read(client, take, &to, NULL, NULL, &err);
+        rc = etcd_snapshot_read(client, snapshot_take, &to, NULL, NULL, &err);
         if (rc == ETCD_OK && to.n != s.size + 32)
             fail_msg("cut at %d: %zu bytes are called good", (int)at, to.n);
         if (rc != ETCD_OK && (rc != ETCD_ERR_UNAVAILABLE || !(err.flags & ETCD_ERROR_RETRYABLE)))
@@ -618,7 +288,7 @@ static void a_connection_cut_anywhere(void **state)
 static void the_descriptor_is_readable_when_there_is_something(void **state)
 {
     source s = {.size = 512 * 40, .gate_after = 3000};
-    fake_server *server = start_server(&s);
+    fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
     etcd_snapshot *snapshot;
     etcd_snapshot_part *part = NULL;
@@ -641,7 +311,7 @@ static void the_descriptor_is_readable_when_there_is_something(void **state)
             etcd_response_free(part);
         }
         if (rc == ETCD_ERR_TIMED_OUT && n >= 3000)
-            fake_server_gate_open(server, GATE);
+            fake_server_gate_open(server, SNAPSHOT_GATE);
     } while (rc == ETCD_ERR_TIMED_OUT);
     assert_int_equal(rc, ETCD_OK);
     assert_int_equal(n, s.size + 32);
@@ -669,7 +339,7 @@ static void on_part(etcd_snapshot *snapshot, etcd_snapshot_part *part, const etc
 
         l->n += part->data.len;
         assert_int_equal(etcd_snapshot_next(snapshot, 0, &none, &refused), ETCD_ERR_ARGUMENT);
-        assert_int_equal(etcd_snapshot_read(l->client, take, NULL, NULL, NULL, &refused),
+        assert_int_equal(etcd_snapshot_read(l->client, snapshot_take, NULL, NULL, NULL, &refused),
                          l->closed ? ETCD_ERR_CLOSED : ETCD_ERR_IN_CALLBACK);
     } else {
         l->ends++;
@@ -702,7 +372,7 @@ static void a_callback_gets_all_and_the_verdict(void **state)
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        fake_server *server = start_server(&sources[i]);
+        fake_server *server = snapshot_server(&sources[i]);
         etcd_client *client = fake_client(fake_server_endpoint(server), true);
         listener l = {.client = client, .free_at_end = true};
         etcd_snapshot *snapshot;
@@ -720,7 +390,7 @@ static void a_callback_gets_all_and_the_verdict(void **state)
 static void freed_and_closed_within_callbacks(void **state)
 {
     source s = {.size = 512 * 200, .gate_after = 20000};
-    fake_server *server = start_server(&s);
+    fake_server *server = snapshot_server(&s);
     etcd_error err;
 
     (void)state;
@@ -746,7 +416,7 @@ static void freed_and_closed_within_callbacks(void **state)
 static void handles_outlive_their_client(void **state)
 {
     source s = {.size = 512 * 200, .gate_after = 20000};
-    fake_server *server = start_server(&s);
+    fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
     etcd_snapshot *snapshots[2];
     etcd_snapshot_part *part;
@@ -770,7 +440,7 @@ static void handles_outlive_their_client(void **state)
 static void wrong_arguments_are_refused(void **state)
 {
     source s = {.size = 512};
-    fake_server *server = start_server(&s);
+    fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), true);
     etcd_snapshot *snapshot = (etcd_snapshot *)&s;
     etcd_snapshot_part *part;
@@ -804,7 +474,7 @@ static bool fail_one(etcd_client *client, size_t k)
     int rc;
 
     etcd_test_alloc_fail_at(k);
-    rc = etcd_snapshot_read(client, take, &to, ETCD_SNAPSHOT(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS)), NULL, &err);
+    rc = etcd_snapshot_read(client, snapshot_take, &to, ETCD_SNAPSHOT(.call = ETCD_CALL(.timeout_ms = FAKE_WAIT_MS)), NULL, &err);
     failed = etcd_test_alloc_failed();
     etcd_test_alloc_fail_at(0);
     if (rc != ETCD_OK && rc != ETCD_ERR_NO_MEMORY)
@@ -817,7 +487,7 @@ static bool fail_one(etcd_client *client, size_t k)
 static void every_allocation(void **state)
 {
     source s = {.size = 4096};
-    fake_server *server = start_server(&s);
+    fake_server *server = snapshot_server(&s);
     etcd_client *client;
     size_t live, k;
     etcd_error err;
@@ -827,7 +497,7 @@ static void every_allocation(void **state)
     live = etcd_test_alloc_live();
     client = fake_client(fake_server_endpoint(server), true);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(etcd_snapshot_read(client, take, &(sink){.stop_at = SIZE_MAX}, NULL, NULL, &err), ETCD_OK);
+        assert_int_equal(etcd_snapshot_read(client, snapshot_take, &(sink){.stop_at = SIZE_MAX}, NULL, NULL, &err), ETCD_OK);
     for (k = 1; fail_one(client, k); k++)
         assert_int_equal(fake_get.run(client, ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), &err), ETCD_OK);
     assert_true(k > 5);
@@ -841,11 +511,6 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_bytes_come_and_are_verified),
         cmocka_unit_test(a_checksum_that_is_wrong_or_missing_is_told),
-        cmocka_unit_test(a_file_is_replaced_as_a_whole),
-        cmocka_unit_test(failures_leave_the_file_as_it_was),
-        cmocka_unit_test(files_that_cannot_be_made_are_told),
-        cmocka_unit_test(a_full_disk_ends_it),
-        cmocka_unit_test(a_pipe_without_a_reader_is_an_error_and_no_signal),
         cmocka_unit_test(silence_ends_it),
         cmocka_unit_test(silence_before_the_first_byte_ends_it_too),
         cmocka_unit_test(a_slow_program_is_no_silence),

@@ -232,9 +232,9 @@ static void a_compaction_in_the_middle_is_told(void **state)
     (void)state;
     fill(client, 4000, 8000, 8000);
     whole = real_get(client, "k/", ETCD_GET(.prefix = true, .keys_only = true));
-    assert_ok(etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.timeout_ms = 30000)), &range,
-                              &err),
-              &err);
+    assert_ok(
+        etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.timeout_ms = 30000)), &range, &err),
+        &err);
     for (int i = 0; i < 2; i++) {
         assert_ok(etcd_range_next(range, &page, &err), &err);
         next += page->n_kvs;

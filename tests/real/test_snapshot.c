@@ -32,8 +32,9 @@ static void fill(etcd_client *client)
     memset(value, 'x', 100000);
     for (int i = 0; i < 30; i++) {
         snprintf(key, sizeof key, "big/%02d", i);
-        assert_ok(etcd_put(client, ETCD_STR(key), value, 100000, ETCD_PUT(.call = ETCD_CALL(.timeout_ms = PATIENCE_MS)), NULL, &err),
-                  &err);
+        assert_ok(
+            etcd_put(client, ETCD_STR(key), value, 100000, ETCD_PUT(.call = ETCD_CALL(.timeout_ms = PATIENCE_MS)), NULL, &err),
+            &err);
     }
     free(value);
 }
@@ -116,9 +117,9 @@ static void a_saved_snapshot_is_a_database(void **state)
     if (minor >= 6)
         await_version(client);
     revision = real_put(client, "last", "one");
-    assert_ok(etcd_snapshot_save(client, path, ETCD_SNAPSHOT(.progress_fn = on_progress, .progress_arg = &progress), &response,
-                                 &err),
-              &err);
+    assert_ok(
+        etcd_snapshot_save(client, path, ETCD_SNAPSHOT(.progress_fn = on_progress, .progress_arg = &progress), &response, &err),
+        &err);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_size, response->n_bytes);
     assert_int_equal(st.st_mode & 0777, 0600);
