@@ -96,8 +96,14 @@ char *etcd__strdup(const char *string)
 
 void etcd__wipe(void *memory, size_t len)
 {
+#if defined(__GNUC__)
+    if (len > 0)
+        memset(memory, 0, len);
+    __asm__ __volatile__("" : : "r"(memory) : "memory"); /* somebody may look: not to be left out */
+#else
     volatile unsigned char *byte = memory;
 
     while (len-- > 0)
         *byte++ = 0;
+#endif
 }

@@ -49,6 +49,7 @@ static int write_out(etcd__connection *c, etcd_error *err)
     c->written += (uint64_t)n;
     c->blocked = (size_t)n < c->out.len;
     etcd__buf_consume(&c->out, (size_t)n);
+    etcd__wipe(c->out.data + c->out.len, (size_t)n); /* perhaps a password or a token */
     return ETCD_OK;
 }
 

@@ -1,6 +1,7 @@
 /* Tokens: got once for many calls, renewed when the server refuses them, sent with every call and to nobody else; what is said
  * when there is none; and no trace of a secret in the log or in memory (P13). */
 #define _GNU_SOURCE /* memmem */
+#include "client/client.h"
 #include "harness/fake_fixture.h"
 
 #include <malloc.h>
@@ -465,6 +466,28 @@ static void no_secret_stays_in_memory_or_in_the_log(void **state)
     fake_server_stop(server);
 }
 
+/* What was sent does not wait for later traffic to overwrite it. */
+static void the_output_buffer_forgets(void **state)
+{
+    fake_server *server = start();
+    const etcd__peers *peers;
+    const etcd__buf *out;
+    etcd_client *client;
+    etcd_error err;
+
+    (void)state;
+    fake_server_gate_open(server, GATE);
+    client = fake_client_with(fake_server_endpoint(server),
+                              (etcd_client_options){.username = "root", .password = password, .manual = true});
+    assert_int_equal(fake_put.run(client, NULL, &err), ETCD_OK);
+    peers = etcd__channel_peers(client->io.channel);
+    out = &peers->items[0]->connection->out;
+    assert_true(out->cap > 0);
+    assert_false(holds_secret(out->data, out->cap));
+    etcd_client_free(client);
+    fake_server_stop(server);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_token_serves_all),
     cmocka_unit_test(tokens_that_expire_in_traffic_are_renewed_once),
@@ -477,6 +500,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(secrets_do_not_cross_a_network_in_the_clear),
     cmocka_unit_test(later_endpoints_are_looked_at_too),
     cmocka_unit_test(no_secret_stays_in_memory_or_in_the_log),
+    cmocka_unit_test(the_output_buffer_forgets),
 };
 
 int main(int argc, char **argv)
