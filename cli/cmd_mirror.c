@@ -141,8 +141,8 @@ static void copy_page(mirroring *m, const etcd_get_response *page)
             const etcd_kv *kv = &page->kvs[begun++];
             size_t len;
             char *key = renamed(m, kv->key, &len);
-            if (etcd_put_async(m->to, key, len, kv->value.data, kv->value.len, ETCD_PUT(.call = ETCD_CALL(.timeout_ms = -1)), NULL,
-                               NULL, NULL, &err) < 0)
+            if (etcd_put_async(m->to, key, len, kv->value.data, kv->value.len, ETCD_PUT(.call = ETCD_CALL(.timeout_ms = -1)),
+                               NULL, NULL, NULL, &err) < 0)
                 cli_fail_call(CLI_ERROR, &err);
             free(key);
         } else {
@@ -227,10 +227,10 @@ static int run_mirror(cli *c)
     m.report_ms = now_ms() + REPORT_MS;
     c->threads = true; /* the source is heard while the destination is written to */
     etcd_client *client = cli_client(c);
-    if (etcd_mirror_open(client, m.prefix, strlen(m.prefix),
-                         ETCD_MIRROR(.call = ETCD_CALL(.timeout_ms = -1), .revision = from > 1 ? from - 1 : 0,
-                                     .updates_only = from > 1),
-                         &mirror, &err) < 0)
+    if (etcd_mirror_open(
+            client, m.prefix, strlen(m.prefix),
+            ETCD_MIRROR(.call = ETCD_CALL(.timeout_ms = -1), .revision = from > 1 ? from - 1 : 0, .updates_only = from > 1),
+            &mirror, &err) < 0)
         cli_fail_call(CLI_ERROR, &err);
     if (from <= 1)
         copy_base(&m, mirror);
@@ -252,7 +252,9 @@ static const cli_flag mirror_flags[] = {
      .type = CLI_STRING,
      .usage = "Identify secure client using this TLS certificate file for the destination cluster"},
     {.name = "dest-key", .type = CLI_STRING, .usage = "Identify secure client using this TLS key file"},
-    {.name = "dest-cacert", .type = CLI_STRING, .usage = "Verify certificates of TLS enabled secure servers using this CA bundle"},
+    {.name = "dest-cacert",
+     .type = CLI_STRING,
+     .usage = "Verify certificates of TLS enabled secure servers using this CA bundle"},
     {.name = "dest-insecure-transport",
      .type = CLI_BOOL,
      .initial = "true",
