@@ -295,8 +295,8 @@ static int start_guard(etcd__line_op *op, const etcd_call_options *call, etcd_er
 {
     const etcd__line *line = op->line;
     int rc = etcd_get_async(line->session->gate.client, line->key, line->key_len,
-                            ETCD_GET(.serializable = true, .call = ETCD_CALL(.timeout_ms = call->timeout_ms, .cancel = call->cancel,
-                                                                             .delay_ms = INT64_MAX)),
+                            ETCD_GET(.serializable = true, .call = ETCD_CALL(.timeout_ms = call->timeout_ms,
+                                                                             .cancel = call->cancel, .delay_ms = INT64_MAX)),
                             on_guard, op, &op->waiter.call, err);
 
     if (rc == ETCD_OK)

@@ -16,10 +16,10 @@ typedef void (*etcd__line_fn)(void); /* the program's callback; `deliver` knows 
 
 /** What tells a mutex from an election. */
 typedef struct etcd__line_kind {
-    const char *noun;                                 /* begins messages */
-    int not_first;                                    /* code for leaving or setting when not the first; ETCD_OK: leaving is fine */
+    const char *noun; /* begins messages */
+    int not_first;    /* code for leaving or setting when not the first; ETCD_OK: leaving is fine */
     int set_not_first;
-    bool values;                                      /* a place has a value */
+    bool values; /* a place has a value */
     void (*deliver)(etcd__line *line, const etcd_error *err, etcd__line_fn done, void *arg);
 } etcd__line_kind;
 
@@ -30,20 +30,20 @@ struct etcd__line {
     char *key;
     size_t key_len, prefix_len; /* the prefix has the "/" */
     /* the session's lock */
-    unsigned refs;                 /* the handle, operations */
+    unsigned refs; /* the handle, operations */
     etcd__callbacks callbacks;
-    struct etcd__line_op *active;  /* what the program has under way */
-    struct etcd__line_op *behind;  /* what still tidies up though the program was told of its end; `active` waits for it */
-    int64_t token;                 /* create revision of the key when it became the first; 0: not first */
-    bool held;                     /* as far as the program is concerned */
-    etcd_response_header header;   /* of the answer that made it the first */
+    struct etcd__line_op *active; /* what the program has under way */
+    struct etcd__line_op *behind; /* what still tidies up though the program was told of its end; `active` waits for it */
+    int64_t token;                /* create revision of the key when it became the first; 0: not first */
+    bool held;                    /* as far as the program is concerned */
+    etcd_response_header header;  /* of the answer that made it the first */
 };
 
 typedef enum etcd__line_what {
     ETCD__LINE_ENTER, /* stand in the line until the first */
     ETCD__LINE_TRY,   /* only if nobody else is there */
     ETCD__LINE_LEAVE,
-    ETCD__LINE_SET    /* the value of the first */
+    ETCD__LINE_SET /* the value of the first */
 } etcd__line_what;
 
 typedef struct etcd__line_request {

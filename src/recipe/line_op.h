@@ -25,24 +25,24 @@ typedef struct etcd__line_op {
     etcd__waiter waiter; /* its call is the guard: a request that is never sent, but has the deadline, the cancel switch and the
                             number of the whole operation */
     /* the driver */
-    unsigned refs;        /* callbacks owed: of the guard, a step, the watch */
-    bool started;         /* the first step was made; before, `behind` is waited for */
-    bool told;            /* the program knows the end */
-    bool nothing_to_do;   /* the guard's end is a success */
-    bool stepping;        /* a step is under way */
-    bool reading;         /* ... that changes nothing */
+    unsigned refs;      /* callbacks owed: of the guard, a step, the watch */
+    bool started;       /* the first step was made; before, `behind` is waited for */
+    bool told;          /* the program knows the end */
+    bool nothing_to_do; /* the guard's end is a success */
+    bool stepping;      /* a step is under way */
+    bool reading;       /* ... that changes nothing */
     etcd_call_id step;
     etcd_watch *watch;
-    char *awaited;        /* the key before ours */
+    char *awaited; /* the key before ours */
     size_t awaited_len;
-    bool stale;           /* something has happened since the look that is under way began */
-    int64_t revision;     /* create revision of our key; 0: not known */
-    int64_t seen;         /* revision up to which the line is known */
-    bool uncertain;       /* an attempt may have been done */
-    bool mine;            /* the key was put by this operation */
-    bool set_value;       /* the key has another value */
+    bool stale;       /* something has happened since the look that is under way began */
+    int64_t revision; /* create revision of our key; 0: not known */
+    int64_t seen;     /* revision up to which the line is known */
+    bool uncertain;   /* an attempt may have been done */
+    bool mine;        /* the key was put by this operation */
+    bool set_value;   /* the key has another value */
     bool won;
-    int attempts;         /* of the present step, that failed */
+    int attempts; /* of the present step, that failed */
     etcd_response_header header;
     etcd_error last_error; /* why the present step is done again */
 } etcd__line_op;

@@ -57,10 +57,9 @@ static int step(etcd__line_op *op, etcd_txn *txn, bool reading, etcd_txn_fn done
 
     if (txn == NULL)
         return etcd__error_no_memory(err);
-    rc = etcd_txn_commit_async(txn,
-                               ETCD_CALL(.require_leader = op->require_leader, .traceparent = op->traceparent,
-                                         .delay_ms = delay_of(op)),
-                               done, op, &op->step, err);
+    rc = etcd_txn_commit_async(
+        txn, ETCD_CALL(.require_leader = op->require_leader, .traceparent = op->traceparent, .delay_ms = delay_of(op)), done, op,
+        &op->step, err);
     etcd_txn_free(txn);
     if (rc < 0)
         return rc;

@@ -16,8 +16,10 @@ static void deliver(etcd__line *line, const etcd_error *err, etcd__line_fn done,
     ((etcd_mutex_fn)done)((etcd_mutex *)(void *)line, err, arg);
 }
 
-static const etcd__line_kind kind = {
-    .noun = "mutex", .not_first = ETCD_ERR_LOCK_RELEASED, .set_not_first = ETCD_ERR_LOCK_RELEASED, .deliver = deliver};
+static const etcd__line_kind kind = {.noun = "mutex",
+                                     .not_first = ETCD_ERR_LOCK_RELEASED,
+                                     .set_not_first = ETCD_ERR_LOCK_RELEASED,
+                                     .deliver = deliver};
 
 static etcd__line *line_of(etcd_mutex *mutex)
 {

@@ -277,10 +277,10 @@ static void on_watch(etcd_watch *watch, etcd_watch_response *response, const etc
 static int start_watch(etcd_observer *observer, etcd_error *err)
 {
     etcd_watch *watch;
-    int rc = etcd_watch_start(observer->gate.client, observer->prefix, observer->prefix_len,
-                              ETCD_WATCH(.prefix = true, .start_revision = observer->seen + 1,
-                                         .require_leader = observer->require_leader),
-                              on_watch, observer, &watch, err);
+    int rc = etcd_watch_start(
+        observer->gate.client, observer->prefix, observer->prefix_len,
+        ETCD_WATCH(.prefix = true, .start_revision = observer->seen + 1, .require_leader = observer->require_leader), on_watch,
+        observer, &watch, err);
 
     if (rc < 0)
         return rc;
@@ -337,10 +337,10 @@ static int list(etcd_observer *observer, int64_t delay_ms, etcd_error *err)
     int rc;
 
     uv_mutex_lock(&observer->gate.lock);
-    rc = etcd_get_async(observer->gate.client, observer->prefix, observer->prefix_len,
-                        ETCD_GET(.prefix = true,
-                                 .call = ETCD_CALL(.delay_ms = delay_ms, .require_leader = observer->require_leader)),
-                        on_list, observer, &observer->step, err);
+    rc = etcd_get_async(
+        observer->gate.client, observer->prefix, observer->prefix_len,
+        ETCD_GET(.prefix = true, .call = ETCD_CALL(.delay_ms = delay_ms, .require_leader = observer->require_leader)), on_list,
+        observer, &observer->step, err);
     uv_mutex_unlock(&observer->gate.lock);
     return rc;
 }

@@ -151,7 +151,7 @@ static int keep(etcd_session *session, int64_t lease, int64_t ttl_s, etcd_error 
     session->lease = lease;
     session->ttl_s = ttl_s < most ? ttl_s : most;
     left_s = first_left(session) / ETCD__SECOND; /* it is asked for again at once: this counts only until the answer */
-    session->refs++; /* until the last call of on_keepalive() */
+    session->refs++;                             /* until the last call of on_keepalive() */
     session->kept = true;
     rc = etcd_keepalive_start(session->gate.client, lease, ETCD_KEEPALIVE(.ttl_s = left_s > 1 ? left_s : 1), on_keepalive,
                               session, &session->keepalive, err);

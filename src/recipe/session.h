@@ -12,22 +12,22 @@ struct etcd_session {
     etcd__gate gate;
     /* constant once the program has it */
     int64_t lease, ttl_s;
-    int64_t sent;              /* boot clock: when the lease was asked for */
+    int64_t sent; /* boot clock: when the lease was asked for */
     etcd_session_lost_fn lost_fn;
     void *lost_arg;
     etcd_keepalive *keepalive;
     /* any thread */
-    atomic_bool ended;         /* by loss, or by the program */
-    atomic_bool renewed;       /* the keepalive knows better than `sent` */
+    atomic_bool ended;   /* by loss, or by the program */
+    atomic_bool renewed; /* the keepalive knows better than `sent` */
     /* under the lock */
-    unsigned refs;             /* the handle, its keepalive, lines, calls under way */
-    bool kept;                 /* the keepalive has one: its end is to come */
+    unsigned refs; /* the handle, its keepalive, lines, calls under way */
+    bool kept;     /* the keepalive has one: its end is to come */
     etcd_error reason;
     bool revoked;
     bool orphaned;
     etcd__callbacks callbacks;
     etcd__beacon beacon;
-    etcd__list waiters;        /* etcd__waiter: to be told of the end */
+    etcd__list waiters; /* etcd__waiter: to be told of the end */
 };
 
 /** Whoever does not want to outwait the session: its call is canceled at the end. */

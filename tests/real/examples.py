@@ -23,6 +23,8 @@ EXPECTED = {
     "stm_transfer": ["30 moved at revision #", "1000 not moved", "account/alice has 70", "account/bob has 30"],
     "mirror": ["mirror/a = 1", "mirror/b = 1", "revision #: put mirror/a delete mirror/b", "a copy of revision #"],
     "snapshot": ["# bytes, verified"],
+    "lock": ["locked, fencing token #", "step 1", "step 2", "step 3", "the report is written", "unlocked"],
+    "elect": ["nobody leads", "alice leads", "nobody leads", "bob leads", "nobody leads"],
     "async": ["100 calls, 0 failed, last revision #"],
     "cancel": ["after 200 ms: ETCD_ERR_DEADLINE_EXCEEDED: context deadline exceeded (still connecting to http://127.0.0.1:#)",
                "canceled: ETCD_ERR_CANCELED: context canceled (still connecting to http://127.0.0.1:#)",

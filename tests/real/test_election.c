@@ -167,7 +167,8 @@ static void a_leader_goes_on_after_a_restart(void **state)
     assert_error(etcd_election_resume(again, ETCD_STR("bos"), ETCD_STR(key), token, &none, &err), &err, ETCD_ERR_ARGUMENT,
                  "prefix \"bos/\"");
     assert_null(none);
-    assert_error(etcd_election_resume(again, ETCD_STR("boss"), ETCD_STR(key), 0, &none, &err), &err, ETCD_ERR_ARGUMENT, "revision");
+    assert_error(etcd_election_resume(again, ETCD_STR("boss"), ETCD_STR(key), 0, &none, &err), &err, ETCD_ERR_ARGUMENT,
+                 "revision");
     assert_ok(etcd_election_resume(again, ETCD_STR("boss"), ETCD_STR(key), token, &resumed, &err), &err);
     assert_true(etcd_election_leads(resumed));
     assert_int_equal(etcd_election_token(resumed), token);
@@ -516,8 +517,9 @@ static void a_function_is_called_with_each_report(void **state)
     etcd_error err;
 
     (void)state;
-    assert_ok(etcd_observer_start(client, ETCD_STR("boss"), ETCD_OBSERVER(.require_leader = true), on_report, &seen, &observer, &err),
-              &err);
+    assert_ok(
+        etcd_observer_start(client, ETCD_STR("boss"), ETCD_OBSERVER(.require_leader = true), on_report, &seen, &observer, &err),
+        &err);
     assert_ok(etcd_observer_start(client, ETCD_STR("boss"), NULL, on_report, &brief, &other, &err), &err);
     await_seen(&seen, "-;");
     await_seen(&brief, "-;");
@@ -655,9 +657,9 @@ static int elect_once(void *arg)
 
     (void)arg;
     snprintf(name, sizeof name, "memory/%d", number++);
-    rc = etcd_client_new(ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true, .backoff_base_ms = 1,
-                                     .backoff_max_ms = 1),
-                         &client, NULL);
+    rc = etcd_client_new(
+        ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true, .backoff_base_ms = 1, .backoff_max_ms = 1),
+        &client, NULL);
     if (rc == ETCD_OK)
         rc = etcd_session_new(client, ETCD_SESSION(.ttl_s = 5, .call = PATIENT), &session, NULL);
     if (rc == ETCD_OK)

@@ -75,7 +75,8 @@ static void it_costs_one_round_trip_each(void **state)
     struct hops hops = {0};
     etcd_client *other = real_client(), *client = real_client_with(ETCD_CLIENT(.call_fn = hops_hook, .call_arg = &hops));
     etcd_session *session = recipe_session(client, 60), *rival = recipe_session(other, 60);
-    etcd_mutex *mutex = recipe_mutex(session, "lock"), *taken = recipe_mutex(rival, "taken"), *try = recipe_mutex(session, "taken");
+    etcd_mutex *mutex = recipe_mutex(session, "lock"), *taken = recipe_mutex(rival, "taken"),
+               *try = recipe_mutex(session, "taken");
     etcd_error err;
     int before;
 
@@ -679,9 +680,9 @@ static int lock_once(void *arg)
 
     (void)arg;
     snprintf(name, sizeof name, "memory/%d", number++); /* a session that could not be closed still has its own */
-    rc = etcd_client_new(ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true, .backoff_base_ms = 1,
-                                     .backoff_max_ms = 1),
-                         &client, NULL);
+    rc = etcd_client_new(
+        ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true, .backoff_base_ms = 1, .backoff_max_ms = 1),
+        &client, NULL);
     if (rc == ETCD_OK)
         rc = etcd_session_new(client, ETCD_SESSION(.ttl_s = 5, .call = PATIENT), &session, NULL);
     if (rc == ETCD_OK)

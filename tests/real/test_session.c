@@ -62,8 +62,8 @@ static etcd_session *watched_session(etcd_client *client, int64_t ttl_s, struct 
     etcd_session *session;
     etcd_error err;
 
-    assert_ok(etcd_session_new(client, ETCD_SESSION(.ttl_s = ttl_s, .lost_fn = on_lost, .lost_arg = loss, .call = PATIENT), &session,
-                               &err),
+    assert_ok(etcd_session_new(client, ETCD_SESSION(.ttl_s = ttl_s, .lost_fn = on_lost, .lost_arg = loss, .call = PATIENT),
+                               &session, &err),
               &err);
     return session;
 }
@@ -141,7 +141,8 @@ static void a_given_lease_is_looked_up(void **state)
         assert_error(etcd_session_new(client, ETCD_SESSION(.lease = lease->id), &none, &err), &err, ETCD_ERR_LEASE_NOT_FOUND,
                      "lease not found");
         assert_null(none);
-        assert_ok(etcd_session_new_async(client, ETCD_SESSION(.lease = lease->id), recipe_on_session, &refused, NULL, &err), &err);
+        assert_ok(etcd_session_new_async(client, ETCD_SESSION(.lease = lease->id), recipe_on_session, &refused, NULL, &err),
+                  &err);
         recipe_await(client, manual, &refused);
         assert_int_equal(refused.code, ETCD_ERR_LEASE_NOT_FOUND);
         assert_null(refused.response);
@@ -431,9 +432,9 @@ static int open_and_close(void *arg)
     struct real_ending opened = REAL_ENDING;
     etcd_client *client = NULL;
     etcd_session *session = NULL;
-    int rc = etcd_client_new(ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true, .backoff_base_ms = 1,
-                                         .backoff_max_ms = 1),
-                             &client, NULL);
+    int rc = etcd_client_new(
+        ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true, .backoff_base_ms = 1, .backoff_max_ms = 1),
+        &client, NULL);
 
     (void)arg;
     if (rc == ETCD_OK)
