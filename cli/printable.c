@@ -2,6 +2,7 @@
  * symbols; no spaces, controls or unassigned ones. Ranges in ascending order.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 #include "printable.h"
 
 static const struct {

@@ -54,47 +54,47 @@ typedef struct etcd_call_info {
     int32_t code;            /**< of this attempt, or of the call: ETCD_OK or the error's code */
     int64_t request_bytes;   /**< of the message */
     int64_t response_bytes;
-    int64_t duration_ns;     /**< since the call was made */
+    int64_t duration_ns; /**< since the call was made */
 } etcd_call_info;
 
 /** How a client connects and behaves. Zero in a field means its default. Build one with ETCD_CLIENT(...) or
  *  etcd_client_options_init(). All pointers are borrowed for the call of etcd_client_new(). */
 typedef struct etcd_client_options {
-    size_t size;                  /**< sizeof(etcd_client_options), set by ETCD_CLIENT and _init */
-    const char *endpoints;        /**< comma-separated: "host:port", "http://...", "https://...", "unix:path".
-                                       Required. */
-    const etcd_tls_options *tls;  /**< for https endpoints; NULL: the system's authorities, no client certificate */
-    int64_t request_timeout_ms;   /**< deadline of calls that give none; default 5,000; negative: none */
-    int64_t connect_timeout_ms;   /**< one attempt to connect, until HTTP/2 settings are exchanged; default 20,000 */
-    int64_t backoff_base_ms;      /**< wait after the first failed attempt, x 1.6 with each more, +-20 %; default
-                                       1,000 */
-    int64_t backoff_max_ms;       /**< bound of that wait; default 120,000 */
-    int64_t ping_interval_ms;     /**< a peer that has a call under way and says nothing for 1 s is pinged, but not
-                                       more often than this, or than a tenth of this when it has answered a call since the
-                                       last ping; default and least 10,000; negative: never */
-    int64_t ping_timeout_ms;      /**< silence after a ping that ends the connection; default 5,000. After 1 s reads
-                                       are sent to another endpoint already */
-    int64_t retry_wait_ms;        /**< wait between attempts of a call that may be repeated; default 25 (+-10 %) */
-    int32_t max_attempts;         /**< attempts of one call, with the first; default 100 */
-    bool manual;                  /**< no I/O thread: see etcd_client_process() */
-    bool require_leader;          /**< every call fails fast on a member without leader */
-    int64_t max_send_bytes;       /**< largest request; default 2 MiB (2,097,152) */
-    int64_t max_recv_bytes;       /**< largest response; default 2,147,483,647 */
-    const char *username;         /**< with password: the client authenticates itself, and again when its token
-                                       expires */
+    size_t size;                 /**< sizeof(etcd_client_options), set by ETCD_CLIENT and _init */
+    const char *endpoints;       /**< comma-separated: "host:port", "http://...", "https://...", "unix:path".
+                                      Required. */
+    const etcd_tls_options *tls; /**< for https endpoints; NULL: the system's authorities, no client certificate */
+    int64_t request_timeout_ms;  /**< deadline of calls that give none; default 5,000; negative: none */
+    int64_t connect_timeout_ms;  /**< one attempt to connect, until HTTP/2 settings are exchanged; default 20,000 */
+    int64_t backoff_base_ms;     /**< wait after the first failed attempt, x 1.6 with each more, +-20 %; default
+                                      1,000 */
+    int64_t backoff_max_ms;      /**< bound of that wait; default 120,000 */
+    int64_t ping_interval_ms;    /**< a peer that has a call under way and says nothing for 1 s is pinged, but not
+                                      more often than this, or than a tenth of this when it has answered a call since the
+                                      last ping; default and least 10,000; negative: never */
+    int64_t ping_timeout_ms;     /**< silence after a ping that ends the connection; default 5,000. After 1 s reads
+                                      are sent to another endpoint already */
+    int64_t retry_wait_ms;       /**< wait between attempts of a call that may be repeated; default 25 (+-10 %) */
+    int32_t max_attempts;        /**< attempts of one call, with the first; default 100 */
+    bool manual;                 /**< no I/O thread: see etcd_client_process() */
+    bool require_leader;         /**< every call fails fast on a member without leader */
+    int64_t max_send_bytes;      /**< largest request; default 2 MiB (2,097,152) */
+    int64_t max_recv_bytes;      /**< largest response; default 2,147,483,647 */
+    const char *username;        /**< with password: the client authenticates itself, and again when its token
+                                      expires */
     const char *password;
-    const char *token;            /**< a token of the program's (JWT) instead; excludes the others */
+    const char *token;                  /**< a token of the program's (JWT) instead; excludes the others */
     const char *(*token_fn)(void *arg); /**< a source of such tokens: called when the first or a new one is needed, on the
                                              driving thread; must neither block nor call the library. The string is copied; NULL:
                                              there is none */
     void *token_arg;
-    bool reject_old_cluster;      /**< etcd_client_new() asks every endpoint for its version, within connect_timeout_ms, and
-                                       fails with ETCD_ERR_OLD_CLUSTER for one before 3.4, or with why one did not answer.
-                                       Blocks for that */
-    bool allow_plain_auth;        /**< send password and token over plain http also to other hosts */
-    const char *user_agent;       /**< put before the library's own */
+    bool reject_old_cluster;       /**< etcd_client_new() asks every endpoint for its version, within connect_timeout_ms, and
+                                        fails with ETCD_ERR_OLD_CLUSTER for one before 3.4, or with why one did not answer.
+                                        Blocks for that */
+    bool allow_plain_auth;         /**< send password and token over plain http also to other hosts */
+    const char *user_agent;        /**< put before the library's own */
     int64_t auto_sync_interval_ms; /**< how often to do what etcd_client_sync() does; 0: never */
-    bool leader_first;            /**< calls that need the leader go to it directly where it is known: one hop less */
+    bool leader_first;             /**< calls that need the leader go to it directly where it is known: one hop less */
     /** Told when the connection to an endpoint changes its state (of etcd_endpoint_state); `reason` is why the last one
      *  ended, "" when none has. A callback like any other: see above. */
     void (*state_fn)(etcd_client *client, const char *endpoint, int state, const char *reason, void *arg);
@@ -107,22 +107,22 @@ typedef struct etcd_client_options {
     void (*log_fn)(int level, const char *message, void *arg); /**< NULL: no log. On the driving thread; must
                                                                     neither block nor call the library */
     void *log_arg;
-    int32_t log_level;            /**< lines above it are dropped; default ETCD_LOG_INFO */
-    int64_t watch_buffer_bytes;   /**< what all watches together have received and the program has not taken; default 16 MiB
-                                       (16,777,216). Over it the watch that holds most stops receiving first */
+    int32_t log_level;          /**< lines above it are dropped; default ETCD_LOG_INFO */
+    int64_t watch_buffer_bytes; /**< what all watches together have received and the program has not taken; default 16 MiB
+                                     (16,777,216). Over it the watch that holds most stops receiving first */
 } etcd_client_options;
 
 /** What every call takes in the `call` member of its options, or as its options. */
 typedef struct etcd_call_options {
     size_t size;
-    int64_t timeout_ms;   /**< deadline from now; 0: the client's request_timeout_ms; negative: none */
-    etcd_cancel *cancel;  /**< ends the call when triggered; borrowed until the call has ended */
-    bool require_leader;  /**< fail with ETCD_ERR_NO_LEADER when the member that answers has no leader */
-    const char *endpoint; /**< the one endpoint to send to, also one that is not of the client's list; NULL: any of
-                               those */
+    int64_t timeout_ms;      /**< deadline from now; 0: the client's request_timeout_ms; negative: none */
+    etcd_cancel *cancel;     /**< ends the call when triggered; borrowed until the call has ended */
+    bool require_leader;     /**< fail with ETCD_ERR_NO_LEADER when the member that answers has no leader */
+    const char *endpoint;    /**< the one endpoint to send to, also one that is not of the client's list; NULL: any of
+                                  those */
     const char *traceparent; /**< W3C Trace Context to pass on to the server in the header of that name; NULL: none */
-    bool no_retry;        /**< a read is not repeated either; a call that the server provably never saw still is */
-    int64_t delay_ms;     /**< hold the request back for this long, for programs that back off; within the deadline. 0: none */
+    bool no_retry;           /**< a read is not repeated either; a call that the server provably never saw still is */
+    int64_t delay_ms;        /**< hold the request back for this long, for programs that back off; within the deadline. 0: none */
 } etcd_call_options;
 
 #ifndef __cplusplus
@@ -201,7 +201,7 @@ enum etcd_call_type {
     ETCD_CALL_ROLE_LIST = 29,
     ETCD_CALL_ROLE_GRANT_PERMISSION = 30,
     ETCD_CALL_ROLE_REVOKE_PERMISSION = 31,
-    ETCD_CALL_ALARM_LIST = 32, /**< etcd_alarm_response */
+    ETCD_CALL_ALARM_LIST = 32,   /**< etcd_alarm_response */
     ETCD_CALL_ALARM_DISARM = 33, /**< etcd_alarm_response */
     ETCD_CALL_DEFRAGMENT = 34,
     ETCD_CALL_STATUS = 35,
@@ -216,18 +216,18 @@ enum etcd_call_type {
     ETCD_CALL_LEADER = 44,
     ETCD_CALL_RESIGN = 45,
     ETCD_CALL_HEALTH_CHECK = 46,
-    ETCD_CALL_CLIENT_SYNC = 47, /**< no response: NULL */
+    ETCD_CALL_CLIENT_SYNC = 47,   /**< no response: NULL */
     ETCD_CALL_KEEPALIVE_ONCE = 48 /**< etcd_keepalive_response */
 };
 
 /** The end of a call that was started without a callback. */
 typedef struct etcd_completion {
     etcd_call_id id;
-    int32_t type;       /**< of etcd_call_type: what `response` points to */
-    int32_t code;       /**< ETCD_OK or the error's code */
-    const void *response; /**< NULL after an error, or where there is none; freed with the completion */
+    int32_t type;            /**< of etcd_call_type: what `response` points to */
+    int32_t code;            /**< ETCD_OK or the error's code */
+    const void *response;    /**< NULL after an error, or where there is none; freed with the completion */
     const etcd_error *error; /**< NULL when it succeeded */
-    void *arg;          /**< as given to the starting call */
+    void *arg;               /**< as given to the starting call */
 } etcd_completion;
 
 /** Takes the next completion from the client's queue: calls started with `done == NULL` end there, in the order in

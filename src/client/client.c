@@ -109,8 +109,7 @@ static int check_auth(const etcd_client_options *o, etcd_error *err)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "username and password go together: only %s is set",
                                o->username ? "username" : "password");
     if ((o->username != NULL) + (o->token != NULL) + (o->token_fn != NULL) > 1)
-        return etcd__error_set(err, ETCD_ERR_ARGUMENT,
-                               "Username/Password and Token configurations are mutually exclusive");
+        return etcd__error_set(err, ETCD_ERR_ARGUMENT, "Username/Password and Token configurations are mutually exclusive");
     return ETCD_OK;
 }
 

@@ -40,25 +40,25 @@ typedef struct etcd__user_call {
     etcd__any_fn done;
     void *arg;
     /* shared: the client's lock */
-    etcd__list node;         /* in `submitted`, then the driver's: in `ended` */
-    etcd__list cancel_node;  /* in `to_cancel` */
+    etcd__list node;        /* in `submitted`, then the driver's: in `ended` */
+    etcd__list cancel_node; /* in `to_cancel` */
     bool submitted;
-    bool cancel_requested;   /* `cancel_node` is queued once: from then on it may be in the driver's hands */
+    bool cancel_requested; /* `cancel_node` is queued once: from then on it may be in the driver's hands */
     /* io: the driver */
-    bool has_ended;          /* the channel is through with it */
-    bool retired;            /* other threads cannot reach it any more */
-    bool delivered;          /* a blocking call: its caller may go on */
+    bool has_ended;                         /* the channel is through with it */
+    bool retired;                           /* other threads cannot reach it any more */
+    bool delivered;                         /* a blocking call: its caller may go on */
     char endpoint[ETCD_ERROR_ENDPOINT_MAX]; /* that the last attempt used */
     etcd__cancel_link link;
     /* several round trips: the driver until it has ended */
-    bool went_on;            /* the first is over */
-    uint8_t *next_request;   /* in place of `request` */
-    void *result;            /* of etcd__unary.next */
+    bool went_on;          /* the first is over */
+    uint8_t *next_request; /* in place of `request` */
+    void *result;          /* of etcd__unary.next */
     /* queue form */
     struct etcd__completion *completion; /* reserved, so that the end cannot get lost */
     /* blocking form */
-    uv_sem_t ended;     /* posted when the call was delivered: its caller may wait here when another thread drives */
-    uint8_t request[];  /* length-prefixed; behind it endpoint and traceparent */
+    uv_sem_t ended;    /* posted when the call was delivered: its caller may wait here when another thread drives */
+    uint8_t request[]; /* length-prefixed; behind it endpoint and traceparent */
 } etcd__user_call;
 
 /** Work that any thread hands to the driver; embedded in its owner's struct. */
@@ -93,28 +93,28 @@ struct etcd_client {
     void (*state_fn)(etcd_client *client, const char *endpoint, int state, const char *reason, void *arg);
     void *state_arg;
 
-    atomic_int refs;               /* the handle, the I/O thread, children */
+    atomic_int refs; /* the handle, the I/O thread, children */
     atomic_bool closed;
-    atomic_bool no_range_stream;   /* a server did not know KV.RangeStream: large ranges come in pages */
-    atomic_int seat_wanted;        /* threads in etcd__driver_acquire(): the driver makes room after its turn */
+    atomic_bool no_range_stream;                 /* a server did not know KV.RangeStream: large ranges come in pages */
+    atomic_int seat_wanted;                      /* threads in etcd__driver_acquire(): the driver makes room after its turn */
     _Atomic(struct etcd__watch_hub *) watch_hub; /* see service/watch_hub.h; NULL: no watch was opened yet */
-    _Atomic(uintptr_t) dispatcher; /* the thread that runs callbacks right now; 0: none */
+    _Atomic(uintptr_t) dispatcher;               /* the thread that runs callbacks right now; 0: none */
 
     /* shared: under the lock */
     struct {
         uv_mutex_t lock;
-        uv_cond_t changed;      /* the driver's seat became free, or there is work and nobody drives */
+        uv_cond_t changed; /* the driver's seat became free, or there is work and nobody drives */
         etcd__driver driver;
-        unsigned drives;        /* turns taken by callers, to see whether they are still at it */
-        bool io_waits;          /* the I/O thread sleeps until the seat is left */
-        bool stop;              /* the I/O thread is to end */
-        bool io_lives;          /* the I/O thread holds a reference */
-        etcd__list submitted;   /* etcd__user_call: not seen by the channel yet */
-        etcd__list to_cancel;   /* etcd__user_call.cancel_node */
-        etcd__list jobs;        /* etcd__job */
-        bool attended;          /* there are streams: the I/O thread keeps its seat */
-        size_t live;            /* calls between submit and end */
-        unsigned lone_streak;   /* blocking calls in a row that were alone */
+        unsigned drives;          /* turns taken by callers, to see whether they are still at it */
+        bool io_waits;            /* the I/O thread sleeps until the seat is left */
+        bool stop;                /* the I/O thread is to end */
+        bool io_lives;            /* the I/O thread holds a reference */
+        etcd__list submitted;     /* etcd__user_call: not seen by the channel yet */
+        etcd__list to_cancel;     /* etcd__user_call.cancel_node */
+        etcd__list jobs;          /* etcd__job */
+        bool attended;            /* there are streams: the I/O thread keeps its seat */
+        size_t live;              /* calls between submit and end */
+        unsigned lone_streak;     /* blocking calls in a row that were alone */
         struct etcd__slot *slots; /* live calls by number */
         uint32_t n_slots, free_slot;
         etcd__list completions; /* see client/completion.c */
@@ -128,9 +128,9 @@ struct etcd_client {
         etcd__list ended; /* etcd__user_call: to be dispatched */
         etcd__task dispatch;
         etcd__list attachments;
-        etcd__task report;        /* of changed endpoint states */
+        etcd__task report; /* of changed endpoint states */
         etcd__metrics metrics;
-        unsigned callbacks;       /* how deep in the program's functions */
+        unsigned callbacks; /* how deep in the program's functions */
     } io;
 };
 

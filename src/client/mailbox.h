@@ -23,8 +23,8 @@ typedef struct etcd__mailbox {
     etcd__mail *ring;
     size_t cap, first, n;
     size_t bytes;
-    bool waiting; /* the consumer sleeps */
-    int end;      /* ETCD_OK while there may be more */
+    bool waiting;    /* the consumer sleeps */
+    int end;         /* ETCD_OK while there may be more */
     etcd_error *why; /* of the end; NULL when there was no memory for it */
     etcd__notify_fd notify;
     bool more; /* the consumer's: after its last take there was another */

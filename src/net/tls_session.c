@@ -31,8 +31,8 @@ struct etcd__tls_session {
     int alert;         /* the last fatal one of the peer, or -1 */
     char problem[384]; /* what is wrong with the certificate, or "" */
     char peer[128];
-    char name[MAX_NAME];          /* asked for and verified */
-    char server[MAX_NAME + 128];  /* name and peer: where a session may be continued */
+    char name[MAX_NAME];         /* asked for and verified */
+    char server[MAX_NAME + 128]; /* name and peer: where a session may be continued */
 };
 
 /* --- BIO --------------------------------------------------------------------------------------- */
@@ -248,8 +248,7 @@ static int set_up(etcd__tls_session *session, etcd_error *err)
     return ETCD_OK;
 }
 
-int etcd__tls_session_new(etcd__tls *tls, const char *server_name, const char *peer, etcd__tls_session **out,
-                          etcd_error *err)
+int etcd__tls_session_new(etcd__tls *tls, const char *server_name, const char *peer, etcd__tls_session **out, etcd_error *err)
 {
     const char *wanted = etcd__tls_options(tls)->server_name;
     etcd__tls_session *session = etcd__calloc(1, sizeof *session);

@@ -1,6 +1,7 @@
 /* The tables of all messages. See messages.h and table.h; facts from the contract, section 3.
  *
  * One line per field: C type, number, name on the wire, member, and for messages the descriptor. */
+/* clang-format off */
 #include "wire/messages.h"
 
 #include <string.h>

@@ -5,6 +5,7 @@
  * of streams that reach the program in another form. A struct starts out as a copy of its table's `initial`, or all
  * zero (a NULL bytes pointer with length 0 is encoded as empty). Optional messages are pointers, repeated fields
  * `const T *xs; size_t n_xs`. */
+/* clang-format off */
 #ifndef ETCD__WIRE_MESSAGES_H
 #define ETCD__WIRE_MESSAGES_H
 

@@ -1,4 +1,5 @@
 /* See services.h. */
+/* clang-format off */
 #include "wire/services.h"
 
 #include <string.h>

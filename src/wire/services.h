@@ -1,4 +1,5 @@
 /* All methods of the etcd API: path, messages, and how they stream (the contract, section 3). */
+/* clang-format off */
 #ifndef ETCD__WIRE_SERVICES_H
 #define ETCD__WIRE_SERVICES_H
 

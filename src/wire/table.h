@@ -2,6 +2,7 @@
  *
  * A table is checked where it is written: the kind of a plain field follows from the type of its member, and
  * tests/unit/test_messages.c checks order, offsets, sizes and initial values of all tables. */
+/* clang-format off */
 #ifndef ETCD__WIRE_TABLE_H
 #define ETCD__WIRE_TABLE_H
 

@@ -223,8 +223,8 @@ static void an_observer_outlives_its_connection(void **state)
 {
     etcd_client *client = real_client();
     fault_proxy *proxy = fault_proxy_start(etcd_server_endpoint(real_server(), 0));
-    etcd_client *remote = real_client_with(ETCD_CLIENT(.endpoints = fault_proxy_endpoint(proxy), .backoff_base_ms = 10,
-                                                       .backoff_max_ms = 100));
+    etcd_client *remote =
+        real_client_with(ETCD_CLIENT(.endpoints = fault_proxy_endpoint(proxy), .backoff_base_ms = 10, .backoff_max_ms = 100));
     etcd_campaign_response *leader = campaign(client, grant(client), "0");
     etcd_observe *observer = observe(remote);
     etcd_leader_response *response;

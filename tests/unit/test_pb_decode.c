@@ -1,5 +1,6 @@
 /* wire/pb_decode.c and wire/response.c with bytes worked out by hand: every kind of field, what the specification allows, and
  * what it forbids. */
+/* clang-format off */
 #include "base/alloc.h"
 #include "harness/alloc.h"
 #include "harness/test.h"

@@ -1,4 +1,5 @@
 /* wire/pb_encode.c against bytes worked out by hand. */
+/* clang-format off */
 #include "harness/test.h"
 #include "wire/messages.h"
 
