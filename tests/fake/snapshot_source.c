@@ -60,8 +60,10 @@ static void send_database(fake_request *request, const source *s)
         }
         send_blob(request, s, chunk, n, s->size - at - n);
     }
-    if (!s->no_checksum)
-        send_blob(request, s, (const char *)digest, sizeof digest, 0);
+    for (size_t at = 0, n; !s->no_checksum && at < sizeof digest; at += n) {
+        n = s->part > 0 && s->part < sizeof digest - at ? s->part : sizeof digest - at;
+        send_blob(request, s, (const char *)digest + at, n, 0);
+    }
 }
 
 static void snapshot_handler(fake_request *request, void *arg)

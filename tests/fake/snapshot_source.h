@@ -15,6 +15,7 @@ typedef struct source {
     size_t size;       /* of the database: its bytes follow from their position */
     size_t sent;       /* only so many of them; 0: all */
     size_t chunk;      /* of one message; 0: CHUNK */
+    size_t part;       /* of the checksum in one message; 0: all */
     bool no_remaining; /* as a server that does not say how much is left */
     bool no_checksum;
     size_t wrong_byte; /* 1 + the index of the byte of the checksum that is wrong */

@@ -43,6 +43,8 @@ static void all_bytes_come_and_are_verified(void **state)
     check_good((source){.size = 512});
     check_good((source){.size = 4096, .version = "3.6.0"});
     check_good((source){.size = 4096, .one_message = true});
+    for (size_t chunk = 1; chunk < 70; chunk += chunk == 2 ? 28 : 1)
+        check_good((source){.size = 512, .chunk = chunk, .part = chunk % 40});
     check_good((source){.size = 512 * 100, .no_remaining = true});
     check_good((source){.size = (size_t)512 * 5000, .version = "3.7.0"});
 }

@@ -1,5 +1,6 @@
 /* Snapshots into files and descriptors: whole or not at all, disks that are full, pipes that nobody reads. */
 #include "fake/snapshot_source.h"
+#include "harness/alloc.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -193,6 +194,47 @@ static void a_pipe_without_a_reader_is_an_error_and_no_signal(void **state)
     fake_server_stop(server);
 }
 
+/* ---- any allocation may fail ---- */
+
+static void every_allocation(void **state)
+{
+    source s = {.size = 4096};
+    fake_server *server = snapshot_server(&s);
+    etcd_client *client;
+    bool failed = true;
+    place where;
+    size_t live;
+    etcd_error err;
+
+    (void)state;
+    make_place(&where);
+    etcd_test_alloc_install();
+    live = etcd_test_alloc_live();
+    client = fake_client(fake_server_endpoint(server), true);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(etcd_snapshot_save(client, where.path, NULL, NULL, &err), ETCD_OK);
+    for (size_t k = 1; failed; k++) {
+        etcd_snapshot_response *response;
+        int rc;
+
+        (void)unlink(where.path);
+        etcd_test_alloc_fail_at(k);
+        rc = etcd_snapshot_save(client, where.path, NULL, &response, &err);
+        failed = etcd_test_alloc_failed();
+        etcd_test_alloc_fail_at(0);
+        if (rc != ETCD_OK && (rc != ETCD_ERR_NO_MEMORY || !failed))
+            fail_msg("allocation %zu: %s: %s", k, etcd_error_name(rc), err.message);
+        if (rc == ETCD_OK)
+            expect_file(where.path, s.size);
+        assert_int_equal(access(where.part, F_OK), -1);
+        etcd_response_free(response);
+    }
+    etcd_client_free(client);
+    assert_int_equal(etcd_test_alloc_live(), live);
+    fake_server_stop(server);
+    remove_place(&where);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +243,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(files_that_cannot_be_made_are_told),
         cmocka_unit_test(a_full_disk_ends_it),
         cmocka_unit_test(a_pipe_without_a_reader_is_an_error_and_no_signal),
+        cmocka_unit_test(every_allocation),
     };
 
     return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);

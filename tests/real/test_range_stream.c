@@ -1,5 +1,6 @@
 /* Large ranges: as a stream from servers 3.7 on, else in pages; the same key-values either way, whatever happens on the way. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,11 +259,66 @@ static void a_compaction_in_the_middle_is_told(void **state)
     etcd_client_free(client);
 }
 
+/* The member that serves the stream dies, or hangs: the range goes on at another, and so does an observer of an election. */
+static void a_member_that_fails_is_left(void **state)
+{
+    struct etcd_server *server = etcd_server_start(&(struct etcd_server_options){.members = 3});
+    etcd_client *client = real_client_with(ETCD_CLIENT(.endpoints = etcd_server_endpoints(server), .request_timeout_ms = 60000));
+    etcd_lease_grant_response *lease;
+    etcd_campaign_response *leader;
+    etcd_observe *observe;
+    etcd_leader_response *seen;
+    etcd_get_response *whole, *page;
+    etcd_error err;
+
+    (void)state;
+    fill(client, N, 2000, 2000);
+    whole = real_get(client, "k/", ETCD_GET(.prefix = true));
+    assert_ok(etcd_lease_grant(client, 600, NULL, &lease, &err), &err);
+    assert_ok(etcd_campaign(client, ETCD_STR("vote"), lease->id, ETCD_STR("before"), NULL, &leader, &err), &err);
+    etcd_response_free(lease);
+    assert_ok(etcd_observe_open(client, ETCD_STR("vote"), NULL, &observe, &err), &err);
+    assert_ok(etcd_observe_next(observe, 60000, &seen, &err), &err);
+    etcd_response_free(seen);
+    for (int member = 0; member < 3; member++) { /* one of them has the streams */
+        etcd_range *range;
+        size_t next = 0;
+        int rc;
+
+        assert_ok(etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true), &range, &err), &err);
+        for (int i = 0; i < 3; i++) {
+            assert_ok(etcd_range_next(range, &page, &err), &err);
+            next = check_page(page, whole, next);
+        }
+        assert_int_equal(etcd_server_signal(server, member, member == 1 ? SIGSTOP : SIGKILL), 0);
+        while ((rc = etcd_range_next(range, &page, &err)) == ETCD_OK && page != NULL)
+            next = check_page(page, whole, next);
+        assert_ok(rc, &err);
+        assert_int_equal(next, whole->n_kvs);
+        etcd_range_free(range);
+        if (member == 1)
+            assert_int_equal(etcd_server_signal(server, member, SIGCONT), 0);
+        else
+            assert_int_equal(etcd_server_restart(server, member), 0);
+        assert_int_equal(etcd_server_await_healthy(server, -1, 60000), 0);
+    }
+    for (int i = 0; i < 20 && etcd_proclaim(client, &leader->leader, ETCD_STR("after"), NULL, NULL, &err) != ETCD_OK; i++)
+        real_sleep_ms(500); /* a leader may be on its way out yet */
+    assert_ok(err.code, &err);
+    assert_ok(etcd_observe_next(observe, 60000, &seen, &err), &err);
+    assert_text(seen->kv.value, "after");
+    etcd_response_free(seen);
+    etcd_observe_free(observe);
+    etcd_response_free(leader);
+    etcd_response_free(whole);
+    etcd_client_free(client);
+    etcd_server_stop(server);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(streams_and_pages_give_the_same),
-    cmocka_unit_test(one_revision_while_others_write),
-    cmocka_unit_test(a_connection_cut_anywhere),
-    cmocka_unit_test(a_compaction_in_the_middle_is_told),
+    cmocka_unit_test(streams_and_pages_give_the_same), cmocka_unit_test(one_revision_while_others_write),
+    cmocka_unit_test(a_connection_cut_anywhere),       cmocka_unit_test(a_compaction_in_the_middle_is_told),
+    cmocka_unit_test(a_member_that_fails_is_left),
 };
 
 int main(int argc, char **argv)
