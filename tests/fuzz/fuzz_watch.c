@@ -1,6 +1,6 @@
-/* The state machine of watches and a server that says anything, in any order, while watches come and go. The input is a sequence
- * of steps, each of two bytes (what, how many bytes follow) and what follows. Whatever is said: revisions never go back, an end is
- * told once, and nothing is lost of memory. */
+/* The state machine of watches and a server that says anything, in any order, while watches come and go. The input is a
+ * sequence of steps, each of two bytes (what, how many bytes follow) and what follows. Whatever is said: revisions never go
+ * back, an end is told once, and nothing is lost of memory. */
 #include "fuzz/fuzz.h"
 
 #include "base/alloc.h"

@@ -441,7 +441,9 @@ static void hear(model *m)
 
 static void pass_time(model *m)
 {
-    m->now += (int64_t)model_roll(m, 4) == 0 ? (int64_t)model_roll(m, 2 * (uint64_t)ETCD__SECOND) : (int64_t)model_roll(m, 20 * (uint64_t)ETCD__MS);
+    uint64_t most = model_roll(m, 4) == 0 ? 2 * (uint64_t)ETCD__SECOND : 20 * (uint64_t)ETCD__MS;
+
+    m->now += (int64_t)model_roll(m, most);
     if (m->now >= m->wake)
         etcd__watch_core_tick(&m->core, m->now);
 }

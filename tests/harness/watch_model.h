@@ -1,8 +1,7 @@
-/* A cluster, a stream and consumers in one struct, with the state machine of watches in the middle: for tests that drive it through
- * random orders of what may happen, and see that every watch gets the history as it should (promise P4).
+/* A cluster, a stream and consumers in one struct, with the state machine of watches in the middle: for tests that drive it
+ * through random orders of what may happen, and see that every watch gets the history as it should (promise P4).
  *
- * A schedule is its seed: the same seed gives the same one. Nothing fails but through watch_model_fail(), which prints the seed and
- * aborts. */
+ * A schedule is its seed: the same seed gives the same one. A failure prints the seed and aborts. */
 #ifndef ETCD3_TESTS_WATCH_MODEL_H
 #define ETCD3_TESTS_WATCH_MODEL_H
 

@@ -22,6 +22,7 @@ EXPECTED = {
                     "a page of 5: list/20 list/21 list/22 list/23 list/24", "all of revision #"],
     "stm_transfer": ["30 moved at revision #", "1000 not moved", "account/alice has 70", "account/bob has 30"],
     "mirror": ["mirror/a = 1", "mirror/b = 1", "revision #: put mirror/a delete mirror/b", "a copy of revision #"],
+    "watch": ["watch/a is 1 now", "watch/a is 2 now", "watch/a was deleted; it was 2", "to go on later: start_revision #"],
     "snapshot": ["# bytes, verified"],
     "lock": ["locked, fencing token #", "step 1", "step 2", "step 3", "the report is written", "unlocked"],
     "elect": ["nobody leads", "alice leads", "nobody leads", "bob leads", "nobody leads"],

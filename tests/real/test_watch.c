@@ -410,8 +410,8 @@ static void *open_and_pull(void *arg)
 
     (void)snprintf(key, sizeof key, "t/%d", worker->number);
     for (int i = 0; i < ROUNDS; i++) {
-        if (etcd_watch_open(worker->client, ETCD_STR(key), ETCD_WATCH(.created_notify = i % 2, .require_leader = i % 3 == 0), &watch,
-                            NULL) < 0) {
+        if (etcd_watch_open(worker->client, ETCD_STR(key), ETCD_WATCH(.created_notify = i % 2, .require_leader = i % 3 == 0),
+                            &watch, NULL) < 0) {
             worker->failures++;
             continue;
         }
@@ -504,7 +504,8 @@ static int use_in_child(etcd_client *client, etcd_watch *watch, bool client_firs
 
     if (etcd_watch_next(watch, 0, &response, NULL) != ETCD_ERR_FORKED || etcd_watch_fd(watch) != ETCD_ERR_FORKED)
         return 1;
-    if (etcd_watch_request_progress(watch, NULL) != ETCD_ERR_FORKED || etcd_watch_get_stats(watch, &stats, NULL) != ETCD_ERR_FORKED)
+    if (etcd_watch_request_progress(watch, NULL) != ETCD_ERR_FORKED ||
+        etcd_watch_get_stats(watch, &stats, NULL) != ETCD_ERR_FORKED)
         return 2;
     if (etcd_watch_open(client, "k", 1, NULL, &other, NULL) != ETCD_ERR_FORKED)
         return 3;

@@ -21,7 +21,8 @@ static struct etcd_server *start(const char *const *flags)
 static etcd_client *client_of(struct etcd_server *server, const char *username, const char *password)
 {
     return real_client_with(ETCD_CLIENT(.endpoints = etcd_server_endpoints(server), .request_timeout_ms = PATIENCE_MS,
-                                        .backoff_base_ms = 20, .backoff_max_ms = 100, .username = username, .password = password));
+                                        .backoff_base_ms = 20, .backoff_max_ms = 100, .username = username,
+                                        .password = password));
 }
 
 /* Users root and reader, who may read what starts with "r/". */

@@ -21,7 +21,7 @@ static int64_t from_environment(const char *name, int64_t otherwise)
 {
     const char *text = getenv(name);
 
-    return text ? atoll(text) : otherwise;
+    return text ? strtoll(text, NULL, 10) : otherwise;
 }
 
 static etcd_client *through(const fault_proxy *proxy)
