@@ -170,7 +170,7 @@ static char *read_stdin(size_t *len)
         size_t n = fread(data + *len, 1, size - *len, stdin);
 
         *len += n;
-        if (n == 0)
+        if (n == 0 || feof(stdin)) /* a terminal's end comes once: it must not be asked again */
             return data;
         if (*len == size)
             data = cli_realloc(data, size *= 2);
