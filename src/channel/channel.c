@@ -35,7 +35,7 @@ struct etcd__channel {
     etcd__leader *leader; /* NULL: not looked for */
     etcd__sync *sync;     /* NULL: the list stays as the program gave it */
     etcd__task pump;
-    etcd__task leave; /* endless streams leave connections that drain */
+    etcd__task leave; /* endless streams leave connections that drain; reads, too, peers that seem to hang */
     etcd__random random;
     bool closed;
 };
@@ -475,14 +475,6 @@ static etcd__call *next_to_leave(etcd__channel *channel)
     return NULL;
 }
 
-static void leave(void *arg)
-{
-    etcd__call *call;
-
-    while ((call = next_to_leave(arg)) != NULL)
-        end_stream(call, call->connection->goaway);
-}
-
 static bool another_serves(const etcd__channel *channel, const etcd__peer *peer)
 {
     int64_t now = etcd__clock_monotonic();
@@ -517,6 +509,22 @@ static void on_suspect(void *arg, etcd__peer *peer)
     }
     while (!etcd__list_empty(&streams))
         end_stream(ETCD__CONTAINER_OF(streams.next, etcd__call, node), "the member does not answer");
+}
+
+/* Connections that drain, and peers that seem to hang now that another may serve. */
+static void leave(void *arg)
+{
+    etcd__channel *channel = arg;
+    etcd__call *call;
+
+    while ((call = next_to_leave(channel)) != NULL)
+        end_stream(call, call->connection->goaway);
+    for (size_t i = 0; i < channel->peers.n; i++) {
+        etcd__peer *peer = channel->peers.items[i];
+
+        if (peer->connection != NULL && peer->connection->suspect)
+            on_suspect(channel, peer);
+    }
 }
 
 static void fail_gated(etcd__channel *channel, const etcd_error *err)

@@ -1,7 +1,10 @@
 /* How often a silent peer is pinged: after a second, and then again soon only if it has answered something in between, for
- * servers punish the rest. What real servers say to that is in real/test_faults.c. */
+ * servers punish the rest (what real servers say to that is in real/test_faults.c). And what becomes of reads on a peer that does
+ * not answer its ping. */
 #include "harness/fake_fixture.h"
+#include "harness/fault_proxy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void say_nothing(fake_request *request, void *arg)
@@ -113,12 +116,72 @@ static void an_answer_brings_the_next_one_forward(void **state)
     close_scene(&s);
 }
 
+static void notice(int level, const char *message, void *arg)
+{
+    (void)level;
+    if (strstr(message, "no answer to a ping") != NULL)
+        *(bool *)arg = true;
+}
+
+struct ending {
+    int times, code;
+};
+
+static void on_get(etcd_client *client, etcd_get_response *response, const etcd_error *err, void *arg)
+{
+    struct ending *ending = arg;
+
+    (void)client;
+    ending->times++;
+    ending->code = err != NULL ? err->code : ETCD_OK;
+    etcd_response_free(response);
+}
+
+/* The other member is down when the first is cut off, and comes back while that is only suspected. */
+static void reads_leave_as_soon_as_another_serves(void **state)
+{
+    fake_server *first = fake_server_start(NULL), *second = fake_server_start(&(fake_options){.deaf = true});
+    fault_proxy *proxy = fault_proxy_start(fake_server_endpoint(first));
+    struct ending ending = {0};
+    bool noticed = false;
+    char endpoints[256];
+    etcd_client *client;
+    etcd_error err;
+
+    (void)state;
+    (void)snprintf(endpoints, sizeof endpoints, "%s,%s", fault_proxy_endpoint(proxy), fake_server_endpoint(second));
+    client = fake_client_with(endpoints, (etcd_client_options){.manual = true,
+                                                               .backoff_base_ms = 50,
+                                                               .backoff_max_ms = 50,
+                                                               .ping_timeout_ms = 600000,
+                                                               .log_fn = notice,
+                                                               .log_arg = &noticed});
+    assert_int_equal(fake_put.run(client, NULL, &err), ETCD_OK);
+    fault_proxy_hold(proxy, FAULT_BOTH);
+    assert_int_equal(
+        etcd_get_async(client, ETCD_STR("k"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 300000)), on_get, &ending, NULL, &err),
+        ETCD_OK);
+    while (!noticed)
+        assert_int_equal(etcd_client_process(client, -1, &err), ETCD_OK);
+    assert_int_equal(ending.times, 0);
+    fake_server_listen(second, true);
+    while (ending.times == 0)
+        assert_int_equal(etcd_client_process(client, -1, &err), ETCD_OK);
+    assert_int_equal(ending.code, ETCD_OK); /* in time: neither by the ping's timeout nor by the deadline */
+    assert_int_equal(fault_proxy_open(proxy), 1);
+    etcd_client_free(client);
+    fault_proxy_stop(proxy);
+    fake_server_stop(first);
+    fake_server_stop(second);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(soon_after_an_answer),
         cmocka_unit_test(not_soon_without_one),
         cmocka_unit_test(an_answer_brings_the_next_one_forward),
+        cmocka_unit_test(reads_leave_as_soon_as_another_serves),
     };
 
     return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);
