@@ -1,4 +1,5 @@
-"""The part of bench/run about watches: what an event costs, and what opening a watch does. See bench_watch.c.
+"""The parts of bench/run about streams: what an event of a watch costs, what opening a watch does, what leases do. See
+bench_watch.c and bench_lease.c.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -68,8 +69,24 @@ def watch(bench, server):
     bench.extra["watch"] = {"flood": flood(bench), "setup": setup(bench), "etcd": under_puts(bench, server)}
 
 
+def leases(bench, server):
+    """Leases of a minute that are kept alive, on a real etcd: two beats of each."""
+    print("\nleases kept alive, etcd")
+    count, ttl, seconds = (1000, 3, 2.5) if bench.args.quick else (10000, 60, 45)
+    run = json.loads(bench.call([bench.program("bench_lease"), "--endpoint", server.endpoint, "--leases", str(count), "--ttl",
+                                 str(ttl), "--seconds", str(seconds)]))
+    bench.extra["lease"] = run
+    print(f"  {count} leases of {ttl} s: {run['cpu_percent']:.3f} % of a core, {run['cpu_us_per_renewal']:.2f} us for each renewal, "
+          f"{run['bytes_per_lease']:.0f} bytes each, late by {run['late_p50_us'] / 1000:.1f} ms (p50), "
+          f"{run['late_p99_us'] / 1000:.1f} ms (p99)")
+
+
 def targets(bench):
     found = []
+    run = bench.extra.get("lease", {})
+    if run.get("leases") == 10000:
+        found.append(("10,000 leases kept alive: per cent of a core", run["cpu_percent"], "<=", 1.0))
+        found.append(("10,000 leases kept alive: bytes each", run["bytes_per_lease"], "<=", 256.0))
     for cell in bench.extra.get("watch", {}).get("flood", []):
         bound = {"callback": 3.0, "next": 6.0}.get(cell["mode"])
         if bound is not None:

@@ -27,7 +27,7 @@ struct etcd_keepalive {
     _Atomic(int64_t) deadline; /* boot ns; 0: not surely held */
     int64_t lease;
     etcd_error *why; /* under the lock; of the end. NULL when there was no memory for it */
-    int32_t code;    /* under the lock; ETCD_OK while it goes on */
+    int16_t code;    /* under the lock; ETCD_OK while it goes on */
     bool with_callback; /* constant */
     bool joined;        /* io */
     bool finished;      /* io: has ended */
@@ -43,12 +43,13 @@ struct etcd_keepalive {
         } called;
         struct { /* under the lock */
             etcd__mailbox *mailbox; /* NULL: the consumer has not asked yet. Written by it */
-            etcd_keepalive_response last; /* until then: the newest; ttl_s 0: none */
+            etcd_response_header header; /* until then: of the newest answer */
+            int64_t ttl_s;               /* of the newest; 0: none */
         } pulled;
     } form;
 };
 
-_Static_assert(sizeof(struct etcd_keepalive) + sizeof(etcd__keepalive_lease) <= 248,
+_Static_assert(sizeof(struct etcd_keepalive) + sizeof(etcd__keepalive_lease) <= 224,
                "a lease costs at most 256 bytes with its bucket");
 
 static etcd_keepalive *handle_of(etcd__keepalive_user *user)
@@ -118,7 +119,7 @@ void etcd__keepalive_handle_answer(etcd__keepalive_user *user, const etcd_keepal
     lock(keepalive);
     mailbox = keepalive->form.pulled.mailbox;
     if (mailbox == NULL)
-        keepalive->form.pulled.last = *answer;
+        keepalive->form.pulled.header = answer->header, keepalive->form.pulled.ttl_s = answer->ttl_s;
     unlock(keepalive);
     if (mailbox != NULL)
         put(mailbox, answer);
@@ -135,7 +136,7 @@ static void end_handle(etcd_keepalive *keepalive, const etcd_error *why)
     atomic_store(&keepalive->deadline, 0);
     keepalive->finished = true;
     lock(keepalive);
-    keepalive->code = why->code;
+    keepalive->code = (int16_t)why->code;
     keepalive->why = copy;
     if (!keepalive->with_callback)
         mailbox = keepalive->form.pulled.mailbox;
@@ -383,13 +384,14 @@ int etcd_keepalive_start(etcd_client *client, int64_t lease, const etcd_keepaliv
 /* A mailbox with what the handle has so far. Lock held. */
 static void publish(etcd_keepalive *keepalive, etcd__mailbox *mailbox)
 {
+    const etcd_keepalive_response newest = {keepalive->form.pulled.header, keepalive->lease, keepalive->form.pulled.ttl_s};
     etcd_error plain;
 
     if (keepalive->code != ETCD_OK) {
         etcd__error_set(&plain, keepalive->code, "%s", etcd_error_text(keepalive->code));
         etcd__mailbox_end(mailbox, keepalive->why ? keepalive->why : &plain, true);
-    } else if (keepalive->form.pulled.last.ttl_s != 0) {
-        put(mailbox, &keepalive->form.pulled.last);
+    } else if (keepalive->form.pulled.ttl_s != 0) {
+        put(mailbox, &newest);
     }
     keepalive->form.pulled.mailbox = mailbox;
 }

@@ -14,6 +14,7 @@
 
 #define TTL_MAX_S (INT64_MAX / 4 / ETCD__SECOND) /* what is longer than seventy years is cut */
 #define TOGETHER (50 * ETCD__MS)           /* renewals due within this time leave with one write */
+#define BURST 1000                         /* requests in one run, so that other calls get their turn */
 #define PATIENCE (10 * ETCD__SECOND)       /* with an answer, for a lease of which nothing is known */
 #define PATIENCE_LEAST (250 * ETCD__MS)    /* with a stream that was opened just now */
 #define BACKOFF_FIRST (20 * ETCD__MS)      /* at most: it is all jitter */
@@ -301,7 +302,7 @@ void etcd__keepalive_core_leave(etcd__keepalive_core *core, etcd__keepalive_user
 static void hand_out(etcd__keepalive_core *core, etcd__keepalive_lease *lease, int64_t now)
 {
     core->events->request(core, lease->id);
-    core->handed_out = true;
+    core->handed_out++;
     lease->sent = now;
     for (etcd__keepalive_user *user = lease->users; user != NULL; user = user->next)
         user->asked = true;
@@ -324,7 +325,7 @@ static void forget_request(etcd__keepalive_core *core, etcd__keepalive_lease *le
 static void drop_stream(etcd__keepalive_core *core, int64_t now)
 {
     core->stream = ETCD__KEEPALIVE_NO_STREAM;
-    core->handed_out = false;
+    core->handed_out = 0;
     each_lease(core, forget_request, now);
     back_off(core, now);
 }
@@ -338,27 +339,18 @@ static void give_up(etcd__keepalive_core *core, const char *why, int64_t now)
 
 static void flush(etcd__keepalive_core *core, int64_t now)
 {
-    if (!core->handed_out)
+    if (core->handed_out == 0)
         return;
-    core->handed_out = false;
+    core->handed_out = 0;
     if (!core->events->flush(core))
         give_up(core, "the requests could not be queued", now);
-}
-
-static void send_if_due(etcd__keepalive_core *core, etcd__keepalive_lease *lease, int64_t now)
-{
-    if (lease->users != NULL && lease->renew_at <= now + TOGETHER && lease->deadline > now)
-        hand_out(core, lease, now);
-    else
-        reschedule(core, lease, now);
 }
 
 void etcd__keepalive_core_opened(etcd__keepalive_core *core, int64_t now)
 {
     core->stream = ETCD__KEEPALIVE_OPEN;
     core->opened_at = core->heard_at = now;
-    each_lease(core, send_if_due, now);
-    flush(core, now);
+    each_lease(core, reschedule, now);
 }
 
 /* Errors that another stream will meet again. A token that is refused is another thing: see refused_for_good(). */
@@ -408,7 +400,7 @@ void etcd__keepalive_core_lost(etcd__keepalive_core *core, const etcd_error *why
         etcd__error_set(&core->last_error, ETCD_ERR_UNAVAILABLE, "the server ended the stream");
     if (refused_for_good(core, why->code, again)) {
         core->stream = ETCD__KEEPALIVE_NO_STREAM;
-        core->handed_out = false;
+        core->handed_out = 0;
         each_lease(core, end_lease, now);
         core->refusals = 0;
         back_off(core, now);
@@ -508,14 +500,14 @@ static void act(etcd__keepalive_core *core, etcd__keepalive_lease *lease, int64_
 /* Whether a lease that is not quite due goes along with those that are. */
 static bool goes_along(const etcd__keepalive_core *core, const etcd__keepalive_lease *lease, int64_t now)
 {
-    return core->handed_out && lease->sent == 0 && lease->deadline > now && lease->renew_at <= now + TOGETHER;
+    return core->handed_out > 0 && lease->sent == 0 && lease->deadline > now && lease->renew_at <= now + TOGETHER;
 }
 
 void etcd__keepalive_core_run(etcd__keepalive_core *core, int64_t now)
 {
     etcd__heap_node *node;
 
-    while ((node = core->heap.root) != NULL) {
+    while ((node = core->heap.root) != NULL && core->handed_out < BURST) {
         etcd__keepalive_lease *lease = ETCD__CONTAINER_OF(node, etcd__keepalive_lease, due);
 
         if (node->key > now && !goes_along(core, lease, now))
@@ -543,7 +535,7 @@ int64_t etcd__keepalive_core_next(const etcd__keepalive_core *core)
 void etcd__keepalive_core_close(etcd__keepalive_core *core, const etcd_error *why)
 {
     core->stream = ETCD__KEEPALIVE_NO_STREAM;
-    core->handed_out = false;
+    core->handed_out = 0;
     core->last_error = *why;
     each_lease(core, end_lease, 0);
 }

@@ -81,7 +81,7 @@ struct etcd__keepalive_core {
     int64_t reopen_at;  /* without a stream: when to open one */
     int failures;       /* streams without any answer, in a row */
     int refusals;       /* of them, refused for the token */
-    bool handed_out;    /* requests wait for flush() */
+    size_t handed_out;  /* requests that wait for flush() */
     etcd_error last_error; /* why the last stream ended; code 0: none has */
 };
 
@@ -98,7 +98,8 @@ void etcd__keepalive_core_join(etcd__keepalive_core *core, etcd__keepalive_user 
 /** The user wants no more. */
 void etcd__keepalive_core_leave(etcd__keepalive_core *core, etcd__keepalive_user *user);
 
-/** Does what is due; to be called after any of the others, and at etcd__keepalive_core_next(). */
+/** Does what is due; to be called after any of the others, and at etcd__keepalive_core_next(), which may be at once, when
+ *  very much is due. */
 void etcd__keepalive_core_run(etcd__keepalive_core *core, int64_t now);
 
 /** When run() has something to do; ETCD__NEVER. */

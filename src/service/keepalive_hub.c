@@ -11,7 +11,6 @@
 #include "wire/messages.h"
 
 #define LOOK_EVERY ETCD__SECOND /* at the boot clock */
-#define REQUEST_MAX 16          /* a length-prefixed request */
 
 static const char hub_kind;
 
@@ -106,7 +105,8 @@ static void core_open(etcd__keepalive_core *core)
 {
     etcd__keepalive_hub *h = hub_of(core);
 
-    h->abandoned = false;
+    h->abandoned = h->batch_failed = false;
+    h->batch_len = 0;
     h->call = (etcd__call){.method = &etcd__rpc_methods[ETCD__RPC_LEASE_KEEP_ALIVE],
                            .deadline = ETCD__NEVER,
                            .streaming = true,
@@ -128,32 +128,22 @@ static void core_give_up(etcd__keepalive_core *core)
     abandon(h);
 }
 
-/* Room for one more request. */
-static bool reserve(etcd__keepalive_hub *h)
+static void send_batch(etcd__keepalive_hub *h)
 {
-    size_t cap = h->batch_cap > 0 ? h->batch_cap * 2 : 16 * REQUEST_MAX;
-    uint8_t *batch;
-
-    if (h->batch_cap - h->batch_len >= REQUEST_MAX)
-        return true;
-    batch = etcd__realloc(h->batch, cap);
-    if (batch == NULL)
-        return false;
-    h->batch = batch;
-    h->batch_cap = cap;
-    return true;
+    if (!h->batch_failed)
+        h->batch_failed = etcd__channel_send(&h->call, h->batch, h->batch_len, false) != ETCD_OK;
+    h->batch_len = 0;
 }
 
+/* What many leases send in one turn leaves with one write: that is the connection's work. */
 static void core_request(etcd__keepalive_core *core, int64_t id)
 {
     const etcd__lease_keep_alive_request request = {.id = id};
     size_t size = etcd__pb_encoded_size(&etcd__lease_keep_alive_request_type, &request);
     etcd__keepalive_hub *h = hub_of(core);
 
-    if (!reserve(h)) {
-        h->batch_failed = true;
-        return;
-    }
+    if (sizeof h->batch - h->batch_len < ETCD__GRPC_PREFIX + size)
+        send_batch(h);
     etcd__grpc_prefix_write(h->batch + h->batch_len, (uint32_t)size);
     etcd__pb_encode(&etcd__lease_keep_alive_request_type, &request, h->batch + h->batch_len + ETCD__GRPC_PREFIX, size);
     h->batch_len += ETCD__GRPC_PREFIX + size;
@@ -162,9 +152,10 @@ static void core_request(etcd__keepalive_core *core, int64_t id)
 static bool core_flush(etcd__keepalive_core *core)
 {
     etcd__keepalive_hub *h = hub_of(core);
-    bool taken = !h->batch_failed && etcd__channel_send(&h->call, h->batch, h->batch_len, false) == ETCD_OK;
+    bool taken;
 
-    h->batch_len = 0;
+    send_batch(h);
+    taken = !h->batch_failed;
     h->batch_failed = false;
     return taken;
 }
@@ -230,7 +221,6 @@ static void hub_free(etcd__attachment *attachment)
     etcd__keepalive_once_forget(h);
     etcd__keepalive_core_free(&h->core);
     etcd__free(h->call.error);
-    etcd__free(h->batch);
     etcd__free(h);
 }
 

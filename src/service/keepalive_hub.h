@@ -15,9 +15,9 @@ typedef struct etcd__keepalive_hub {
     etcd__call call;
     bool abandoned; /* the stream's end is known already */
     bool closed;
-    uint8_t *batch; /* requests that leave together */
-    size_t batch_len, batch_cap;
-    bool batch_failed;
+    uint8_t batch[4096]; /* requests on their way to the stream */
+    size_t batch_len;
+    bool batch_failed; /* the stream did not take all */
     etcd__task work;
     etcd__timer timer;
     etcd__list calls; /* of keepalive_once.c, that have not ended */

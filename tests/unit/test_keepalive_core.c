@@ -101,8 +101,12 @@ static void begin(void)
 
 static void run(void)
 {
-    etcd__keepalive_core_run(&r.core, r.now);
-    assert_true(etcd__keepalive_core_next(&r.core) > r.now);
+    int turns = 0;
+
+    do {
+        etcd__keepalive_core_run(&r.core, r.now);
+        assert_true(turns++ < 1 + MANY / 1000);
+    } while (etcd__keepalive_core_next(&r.core) <= r.now);
 }
 
 /* Goes to a time, with a run whenever the core wants one. */
@@ -237,14 +241,14 @@ static void what_is_due_together_leaves_together(void **state)
     }
     opened();
     assert_int_equal(r.requests, MANY);
-    assert_int_equal(r.flushes, 1);
+    assert_int_equal(r.flushes, MANY / 1000);
     for (int i = 0; i < MANY; i++) {
         r.now = START + i * (S / MANY); /* all within a second */
         answer(i + 1, 60);
     }
     run_until(START + 22 * S);
     assert_int_equal(r.requests, 2 * MANY);
-    assert_true(r.flushes <= 1 + 21);
+    assert_true(r.flushes <= MANY / 1000 + 21);
     for (int i = 0; i < MANY; i += 2)
         etcd__keepalive_core_leave(&r.core, &h[i].user);
     finish();
