@@ -26,6 +26,8 @@ EXPECTED = {
     "snapshot": ["# bytes, verified"],
     "lock": ["locked, fencing token #", "step 1", "step 2", "step 3", "the report is written", "unlocked"],
     "elect": ["nobody leads", "alice leads", "nobody leads", "bob leads", "nobody leads"],
+    "lease": ["renewed for 6 seconds, surely held", "renewed for 6 seconds, surely held",
+              "the end: ETCD_ERR_LEASE_NOT_FOUND: etcdserver: requested lease not found"],
     "async": ["100 calls, 0 failed, last revision #"],
     "cancel": ["after 200 ms: ETCD_ERR_DEADLINE_EXCEEDED: context deadline exceeded (still connecting to http://127.0.0.1:#)",
                "canceled: ETCD_ERR_CANCELED: context canceled (still connecting to http://127.0.0.1:#)",
