@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "harness/alloc.h"
+#include "harness/fault_proxy.h"
 #include "recipes.h"
 
 /* ---- one that has it alone ---- */
@@ -475,6 +476,93 @@ static void closing_the_session_gives_the_lock_up(void **state)
     etcd_client_free(client);
 }
 
+/* ---- answers that get lost ---- */
+
+/* The server has done what it was asked for, but its answer does not arrive: the connection breaks. */
+static void lose_the_answer(fault_proxy *proxy, etcd_client *auditor, const char *key, bool there)
+{
+    const int64_t start = real_now_ms();
+
+    while (recipe_count(auditor, key) != there)
+        assert_true(real_now_ms() - start < PATIENCE_MS);
+    fault_proxy_reset(proxy);
+    fault_proxy_resume(proxy);
+}
+
+static void open_through(fault_proxy *proxy, struct contender *one, int manual)
+{
+    one->client = real_client_with(
+        ETCD_CLIENT(.endpoints = fault_proxy_endpoint(proxy), .manual = manual, .backoff_base_ms = 1, .backoff_max_ms = 20));
+    one->session = recipe_session(one->client, 60);
+    one->mutex = recipe_mutex(one->session, "lock");
+    one->ending = (struct real_ending)REAL_ENDING;
+}
+
+static void a_lost_answer_loses_no_lock(void **state)
+{
+    fault_proxy *proxy = fault_proxy_start(etcd_server_endpoint(real_server(), 0));
+    etcd_client *auditor = real_client();
+    struct contender one;
+    etcd_error err;
+
+    (void)state;
+    open_through(proxy, &one, false);
+    for (int try = 0; try < 2; try++) {
+        struct real_ending lock = REAL_ENDING, unlock = REAL_ENDING;
+        etcd_get_response *get;
+
+        fault_proxy_hold(proxy, FAULT_DOWN);
+        assert_ok(
+            (try ? etcd_mutex_try_lock_async : etcd_mutex_lock_async)(one.mutex, PATIENT, recipe_on_mutex, &lock, NULL, &err),
+            &err);
+        lose_the_answer(proxy, auditor, etcd_mutex_key(one.mutex, NULL), true);
+        real_await(&lock);
+        assert_string_equal(lock.message, "");
+        get = real_get(auditor, etcd_mutex_key(one.mutex, NULL), NULL);
+        assert_int_equal(get->kvs[0].create_revision, etcd_mutex_token(one.mutex));
+        assert_int_equal(get->kvs[0].version, 1);
+        etcd_response_free(get);
+        fault_proxy_hold(proxy, FAULT_DOWN);
+        assert_ok(etcd_mutex_unlock_async(one.mutex, PATIENT, recipe_on_mutex, &unlock, NULL, &err), &err);
+        lose_the_answer(proxy, auditor, etcd_mutex_key(one.mutex, NULL), false);
+        real_await(&unlock);
+        assert_string_equal(unlock.message, "");
+        assert_int_equal(etcd_mutex_token(one.mutex), 0);
+    }
+    leave(&one);
+    etcd_client_free(one.client);
+    etcd_client_free(auditor);
+    fault_proxy_stop(proxy);
+}
+
+/* Canceled while nobody knows whether the key was put. */
+static void nothing_is_left_of_a_lock_whose_answer_was_lost(void **state)
+{
+    fault_proxy *proxy = fault_proxy_start(etcd_server_endpoint(real_server(), 0));
+    etcd_client *auditor = real_client();
+    struct contender one;
+    etcd_call_id id;
+    etcd_error err;
+
+    (void)state;
+    open_through(proxy, &one, false);
+    fault_proxy_hold(proxy, FAULT_DOWN);
+    assert_ok(etcd_mutex_lock_async(one.mutex, PATIENT, recipe_on_mutex, &one.ending, &id, &err), &err);
+    while (recipe_count(auditor, "lock/") == 0)
+        real_sleep_ms(1);
+    assert_int_equal(etcd_call_cancel(one.client, id), ETCD_OK);
+    real_await(&one.ending); /* at once: the answer is not waited for */
+    assert_int_equal(one.ending.code, ETCD_ERR_CANCELED);
+    assert_int_equal(recipe_count(auditor, "lock/"), 1);
+    fault_proxy_reset(proxy);
+    fault_proxy_resume(proxy);
+    recipe_await_count(auditor, "lock/", 0);
+    leave(&one);
+    etcd_client_free(one.client);
+    etcd_client_free(auditor);
+    fault_proxy_stop(proxy);
+}
+
 /* ---- forms, modes, handles ---- */
 
 static void all_forms_lock_and_unlock(void **state)
@@ -669,6 +757,31 @@ static void in_a_child_it_is_inert(void **state)
 
 /* ---- out of memory ---- */
 
+/* Another session waits for the lock until it is given up. */
+static int hand_over(etcd_client *client, etcd_mutex *mutex, const char *name)
+{
+    struct real_ending ending = REAL_ENDING;
+    etcd_session *session = NULL;
+    etcd_mutex *next = NULL;
+    int rc = etcd_session_new(client, ETCD_SESSION(.ttl_s = 5, .call = PATIENT), &session, NULL);
+
+    if (rc == ETCD_OK)
+        rc = etcd_mutex_new(session, ETCD_STR(name), &next, NULL);
+    if (rc == ETCD_OK && etcd_mutex_lock(next, ETCD_CALL(.timeout_ms = 20), NULL) != ETCD_ERR_DEADLINE_EXCEEDED)
+        rc = -1001; /* or out of memory */
+    if (rc == ETCD_OK)
+        rc = etcd_mutex_lock_async(next, PATIENT, recipe_on_mutex, &ending, NULL, NULL);
+    if (rc == ETCD_OK) {
+        rc = etcd_mutex_unlock(mutex, PATIENT, NULL);
+        while (rc == ETCD_OK && real_times_ended(&ending) == 0)
+            (void)etcd_client_process(client, -1, NULL);
+        rc = rc == ETCD_OK ? ending.code : rc;
+    }
+    etcd_mutex_free(next);
+    etcd_session_free(session);
+    return rc;
+}
+
 static int lock_once(void *arg)
 {
     static int number;
@@ -695,6 +808,8 @@ static int lock_once(void *arg)
         rc = etcd_mutex_unlock(mutex, PATIENT, NULL);
     if (rc == ETCD_OK)
         rc = etcd_mutex_try_lock(mutex, PATIENT, NULL);
+    if (rc == ETCD_OK)
+        rc = hand_over(client, mutex, name);
     etcd_mutex_free(mutex);
     etcd_session_free(session);
     etcd_client_free(client);
@@ -726,6 +841,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_waiter_stops_when_its_lease_ends),
     cmocka_unit_test(a_holder_whose_lease_ends_holds_no_more),
     cmocka_unit_test(closing_the_session_gives_the_lock_up),
+    cmocka_unit_test(a_lost_answer_loses_no_lock),
+    cmocka_unit_test(nothing_is_left_of_a_lock_whose_answer_was_lost),
     cmocka_unit_test(all_forms_lock_and_unlock),
     cmocka_unit_test(a_callback_starts_the_next_call_and_frees),
     cmocka_unit_test(a_handle_does_one_thing_at_a_time),
