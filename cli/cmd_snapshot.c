@@ -122,6 +122,7 @@ const cli_command cli_snapshot = {.name = "snapshot",
                                   .usage = "snapshot <subcommand>",
                                   .summary = "Manages etcd node snapshots",
                                   .examples = EXAMPLES,
+                                  .plain_usage = true,
                                   .group = CLI_CLUSTER};
 
 const cli_command cli_snapshot_save = {.name = "snapshot save",

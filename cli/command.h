@@ -42,7 +42,7 @@ typedef struct cli_command {
     const cli_flag *flags;   /* in any order; help sorts them */
     size_t n_flags;
     const struct cli_command *also_flags_of; /* a parent whose flags are this command's, too; NULL: none */
-    bool plain_usage;        /* the usage is complete: no "[flags]" behind it */
+    bool plain_usage;        /* neither "[flags]" behind the usage nor, of a parent, "Use ..." behind the summary */
     int (*run)(cli *c);      /* returns the exit status; NULL: a mere parent, whose help is shown */
 } cli_command;
 

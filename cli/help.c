@@ -165,7 +165,7 @@ static void print_children(FILE *out, const char *program, const char *title, co
         fprintf(out, "\n%s\n", title);
     for (size_t i = 0; i < n; i++) {
         fprintf(out, "  %-*s %s", (int)width, cli_own_name(list[i]), list[i]->summary);
-        if (cli_is_parent(list[i]))
+        if (cli_is_parent(list[i]) && !list[i]->plain_usage)
             fprintf(out, ". Use `%s %s --help` to see subcommands", program, list[i]->name);
         putc('\n', out);
     }

@@ -152,7 +152,7 @@ def txn_errors(golden):
 @family()
 def command_line(golden):
     golden.on_both("put foo bar")
-    for words in ("bogus", "gt", "xyz", "'a\"b'", "ge", "get -h", "put --bogus", "del -z", "compaction -h", "mem", "member bogus", "get foo -wjson",
+    for words in ("bogus", "gt", "xyz", "'a\"b'", "ge", "get -h", "put --bogus", "del -z", "compaction -h", "mem", "lea", "lease bogus", "-- get foo", "get foo -wjson",
                   "get foo -w=json", "get foo -w json -w simple", "-w json get foo", "-wfields get foo", "--consistency s get foo",
                   "--prefix get foo", "--prefix=true get foo", "get -- foo", "get foo --command-timeout=1q",
                   "get foo --command-timeout=1", "get foo --command-timeout=x", "get foo --command-timeout ''", "get foo --command-timeout=1h2m3.5s",
@@ -162,7 +162,7 @@ def command_line(golden):
                   "version -h extra", "txn --interactive=x"):
         golden.look(words)
     golden.look("get foo --endpoints ''", env={"ETCDCTL_ENDPOINTS": None})
-    for words in ("options", "options x", "completion", "completion x", "completion a b", "help get", "help lease grant"):
+    for words in ("options", "options x", "completion", "completion x", "completion a b", "help bogus", "help get", "help lease grant"):
         golden.look(words, since="3.7")
 
 
