@@ -100,20 +100,23 @@ static int take_part(etcd_snapshot *snapshot, const etcd_snapshot_part *part, et
     return etcd__error_no_memory(err);
 }
 
-/* All has come: is it good? */
-static int judge(etcd_snapshot *snapshot, etcd_error *err)
+static int check_digest(etcd_snapshot *snapshot)
 {
     uint8_t digest[ETCD__SHA256_SIZE];
 
-    if (!snapshot->over) {
-        snapshot->over = true;
-        if (snapshot->taken % SECTOR != ETCD__SHA256_SIZE)
-            snapshot->verdict = ETCD_ERR_SNAPSHOT_CORRUPT;
-        else if (etcd__sha256_end(snapshot->sha, digest) < 0)
-            snapshot->verdict = ETCD_ERR_NO_MEMORY;
-        else if (memcmp(digest, snapshot->tail, sizeof digest) != 0)
-            snapshot->verdict = ETCD_ERR_SNAPSHOT_CORRUPT;
-    }
+    if (snapshot->taken % SECTOR != ETCD__SHA256_SIZE)
+        return ETCD_ERR_SNAPSHOT_CORRUPT;
+    if (etcd__sha256_end(snapshot->sha, digest) < 0)
+        return ETCD_ERR_NO_MEMORY;
+    return memcmp(digest, snapshot->tail, sizeof digest) == 0 ? ETCD_OK : ETCD_ERR_SNAPSHOT_CORRUPT;
+}
+
+/* All has come: is it good? */
+static int judge(etcd_snapshot *snapshot, etcd_error *err)
+{
+    if (!snapshot->over)
+        snapshot->verdict = check_digest(snapshot);
+    snapshot->over = true;
     if (snapshot->verdict == ETCD_OK)
         return ETCD_OK;
     if (snapshot->verdict == ETCD_ERR_SNAPSHOT_CORRUPT && snapshot->taken % SECTOR != ETCD__SHA256_SIZE)

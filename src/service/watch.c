@@ -94,7 +94,7 @@ static int make(etcd_client *client, const etcd_watch_options *o, const etcd_byt
 static int open_watch(etcd_client *client, const char *key, size_t key_len, const etcd_watch_options *options, etcd_watch_fn fn,
                       void *arg, etcd_watch **out, etcd_error *err)
 {
-    etcd_watch_options o;
+    etcd_watch_options o = {0};
     etcd__range_choice choice;
     etcd__range_end room = {0};
     etcd_bytes range_key, range_end;
