@@ -52,6 +52,14 @@ int64_t cli_histogram_at(const cli_histogram *h, double share)
     return 0;
 }
 
+uint64_t cli_histogram_below(const cli_histogram *h, int64_t ns)
+{
+    uint64_t seen = 0;
+    for (size_t i = 0; i <= bucket_of(ns) && i < sizeof h->counts / sizeof *h->counts; i++)
+        seen += h->counts[i];
+    return seen;
+}
+
 double cli_histogram_mean_s(const cli_histogram *h)
 {
     return h->n > 0 ? h->sum_s / (double)h->n : 0;

@@ -19,6 +19,9 @@ void cli_histogram_add(cli_histogram *h, int64_t ns);
 /** The time that `share` of the calls took at most, 0.99 for instance. */
 int64_t cli_histogram_at(const cli_histogram *h, double share);
 
+/** How many calls took about `ns` at most. */
+uint64_t cli_histogram_below(const cli_histogram *h, int64_t ns);
+
 double cli_histogram_mean_s(const cli_histogram *h);
 double cli_histogram_deviation_s(const cli_histogram *h);
 
