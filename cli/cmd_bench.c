@@ -1,4 +1,4 @@
-/* bench put, get, range, txn, lease, mixed: how fast a cluster is. An additional command.
+/* bench put, get, range, txn, lease, mixed, watch: how fast a cluster is. An additional command.
  *
  * Many calls are in flight on a few connections, as fast as they go or at a rate. In an open loop (--open) a call's time begins
  * when it was due, so that a cluster that falls behind does not look fast.
@@ -24,6 +24,7 @@ typedef struct bench {
     size_t prefix_len, key_len;
     char *value;
     size_t value_len;
+    int64_t watchers;
     uint64_t space; /* number of keys */
     int64_t reads;  /* percent, of mixed */
     etcd_call_options call;
@@ -97,6 +98,69 @@ static int start_call(etcd_client *client, uint64_t number, void *slot, void *ar
     return b->op->start(b, client, number, slot, err);
 }
 
+/* -- watches: each put is timed until each watcher has it -- */
+
+enum { STAMP = 20 };
+
+typedef struct seen {
+    cli_histogram times;
+} seen;
+
+/** A put whose value begins with the time. */
+static int start_watch(bench *b, etcd_client *client, uint64_t number, void *slot, etcd_error *err)
+{
+    char stamp[STAMP + 1];
+    snprintf(stamp, sizeof stamp, "%0*" PRId64, STAMP, cli_now_ns());
+    memcpy(b->value, stamp, STAMP);
+    return start_put(b, client, number, slot, err);
+}
+
+static void on_watch(etcd_watch *watch, etcd_watch_response *response, const etcd_error *err, void *arg)
+{
+    seen *s = arg;
+    (void)watch;
+    if (err && err->code != ETCD_ERR_CLOSED)
+        cli_fail_call(CLI_ERROR, err);
+    if (err) /* at the end */
+        return;
+    for (size_t i = 0; i < response->n_events; i++)
+        if (response->events[i].kv->value.len >= STAMP)
+            cli_histogram_add(&s->times, cli_now_ns() - strtoll(response->events[i].kv->value.data, NULL, 10));
+    etcd_response_free(response);
+}
+
+static void open_watches(const bench *b, const cli_load *load, int64_t n, int64_t revision, seen *s)
+{
+    for (int64_t i = 0; i < n; i++) {
+        etcd_watch *watch;
+        etcd_error err;
+        if (etcd_watch_start(load->clients[(size_t)i % load->n_clients], b->key, b->prefix_len,
+                             ETCD_WATCH(.prefix = true, .start_revision = revision), on_watch, s, &watch, &err) < 0)
+            cli_fail_call(CLI_ERROR, &err);
+    }
+}
+
+/** The first revision that is still to come. */
+static int64_t next_revision(cli *c)
+{
+    etcd_get_response *response;
+    etcd_error err;
+    if (etcd_get(cli_client(c), ETCD_STR("x"), ETCD_GET(.call = cli_call(c), .count_only = true), &response, &err) < 0)
+        cli_fail_call(CLI_ERROR, &err);
+    int64_t revision = response->header.revision + 1;
+    etcd_response_free(response);
+    return revision;
+}
+
+/** Waits for what is still on its way, but not for ever. */
+static void await_events(const cli_load *load, const seen *s, uint64_t expected)
+{
+    int64_t end = cli_now_ns() + (int64_t)10 * 1000000000;
+    while (s->times.n < expected && cli_now_ns() < end)
+        for (size_t i = 0; i < load->n_clients; i++)
+            etcd_client_process(load->clients[i], 1, NULL);
+}
+
 /* -- a run -- */
 
 static int64_t least(const cli *c, const char *flag, int64_t bound)
@@ -113,6 +177,8 @@ static void prepare(bench *b, cli *c, const cli_bench_op *op)
     int64_t key_size = least(c, "key-size", 1), value_size = least(c, "val-size", 0);
     if (key_size > MAX_KEY)
         cli_fail(CLI_BAD_ARGS, "--key-size must be at most %d", MAX_KEY);
+    if (op->start == start_watch && value_size < STAMP)
+        value_size = STAMP;
     *b = (bench){.c = c, .op = op, .prefix_len = strlen(prefix), .value_len = (size_t)value_size};
     b->key_len = b->prefix_len + (size_t)key_size;
     b->key = cli_alloc(b->key_len + 1);
@@ -125,6 +191,7 @@ static void prepare(bench *b, cli *c, const cli_bench_op *op)
     b->serializable = cli_flag_bool(c, "serializable");
     b->limit = cli_flag_int(c, "limit");
     b->ttl = least(c, "ttl", 1);
+    b->watchers = least(c, "watchers", 1);
 }
 
 static etcd_client **open_clients(cli *c, size_t n)
@@ -164,7 +231,19 @@ static int run(cli *c, const cli_bench_op *op)
     load.clients = open_clients(c, load.n_clients);
     if (isatty(STDERR_FILENO) == 1)
         load.progress_fn = on_progress;
+    seen s = {0};
+    int64_t begin = cli_now_ns();
+    bool watches = op->start == start_watch;
+    if (watches)
+        open_watches(&b, &load, b.watchers, next_revision(c), &s);
     cli_load_run(&load);
+    if (watches) {
+        uint64_t expected = load.times.n * (uint64_t)b.watchers;
+        await_events(&load, &s, expected);
+        load.failed += expected - s.times.n;
+        load.times = s.times;
+        load.elapsed_ns = cli_now_ns() - begin;
+    }
     if (load.progress_fn)
         fputs("\r\x1b[K", stderr);
     cli_bench_report(c, op->name, &load);
@@ -193,6 +272,7 @@ static const cli_flag bench_flags[] = {
     {.name = "serializable", .type = CLI_BOOL, .usage = "read what the member has, without asking the others"},
     {.name = "total", .type = CLI_INT, .initial = "10000", .usage = "calls to make"},
     {.name = "ttl", .type = CLI_INT, .initial = "10", .usage = "seconds that leases live"},
+    {.name = "watchers", .type = CLI_INT, .initial = "10", .usage = "watches of all keys, for bench watch"},
     {.name = "val-size", .type = CLI_INT, .initial = "8", .usage = "bytes of a value"},
 };
 
@@ -219,3 +299,4 @@ BENCH(range, "Reads of all keys with the prefix, up to --limit");
 BENCH(txn, "Transactions with one compare and one put");
 BENCH(lease, "Grants of leases of --ttl seconds");
 BENCH(mixed, "Reads and puts of single keys");
+BENCH(watch, "Puts, timed until each of --watchers has the event");

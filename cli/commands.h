@@ -10,7 +10,9 @@ extern const cli_command cli_get, cli_put, cli_del, cli_txn, cli_compaction, cli
 extern const cli_command cli_lease, cli_lease_grant, cli_lease_revoke, cli_lease_timetolive, cli_lease_list,
     cli_lease_keep_alive;
 extern const cli_command cli_bench, cli_bench_put, cli_bench_get, cli_bench_range, cli_bench_txn, cli_bench_lease,
-    cli_bench_mixed;
+    cli_bench_mixed,
+    cli_bench_watch;
+extern const cli_command cli_status;
 extern const cli_command cli_check, cli_check_perf, cli_check_datascale;
 extern const cli_command cli_make_mirror, cli_watch, cli_lock, cli_elect, cli_snapshot, cli_snapshot_save;
 extern const cli_command cli_alarm, cli_alarm_list, cli_alarm_disarm, cli_defrag, cli_move_leader;
