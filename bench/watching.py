@@ -72,7 +72,7 @@ def watch(bench, server):
 def leases(bench, server):
     """Leases of a minute that are kept alive, on a real etcd: two beats of each."""
     print("\nleases kept alive, etcd")
-    count, ttl, seconds = (1000, 3, 2.5) if bench.args.quick else (10000, 60, 45)
+    count, ttl, seconds = (1000, 15, 5.5) if bench.args.quick else (10000, 60, 45)
     run = json.loads(bench.call([bench.program("bench_lease"), "--endpoint", server.endpoint, "--leases", str(count), "--ttl",
                                  str(ttl), "--seconds", str(seconds)]))
     bench.extra["lease"] = run
