@@ -1,117 +1,18 @@
 /* Handles on leases, against a server that answers, falls silent, refuses, breaks and lies as told: both forms, ends and their
- * reasons, frees and cancels from everywhere, single renewals over the shared stream. */
+ * reasons, frees and cancels from everywhere. */
+#include "fake/lease_service.h"
 #include "harness/alloc.h"
-#include "harness/fake_fixture.h"
 
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { GONE = 404, THREADS = 4, ROUNDS = 150 };
-
-/* ---- the server ---- */
-
-typedef struct service {
-    fake_server *server;
-    atomic_int ttl_s;
-    atomic_bool silent;
-    atomic_int status; /* instead of an answer; 0: none */
-    atomic_bool garbled;
-    atomic_int streams;
-    /* the server's thread */
-    int conn;
-    int32_t stream_id;
-} service;
-
-/* The first message of a stream is answered with headers before. */
-static void open_answer(service *s, fake_request *request)
-{
-    if (s->conn == request->conn && s->stream_id == request->stream_id)
-        return;
-    s->conn = request->conn;
-    s->stream_id = request->stream_id;
-    atomic_fetch_add(&s->streams, 1);
-    fake_reply_headers(request);
-}
-
-static void keep_alive(fake_request *request, void *arg)
-{
-    const etcd__lease_keep_alive_request *message = request->message;
-    service *s = arg;
-    etcd_keepalive_response answer = {.header = {.cluster_id = 7, .revision = 3}, .ttl_s = atomic_load(&s->ttl_s)};
-    int status = atomic_load(&s->status);
-
-    open_answer(s, request);
-    if (request->complete && !message) {
-        fake_reply_status(request, 0, NULL);
-        return;
-    }
-    answer.id = message->id;
-    if (message->id == GONE)
-        answer.ttl_s = 0;
-    if (status != 0)
-        fake_reply_status(request, status, NULL);
-    else if (atomic_load(&s->garbled))
-        fake_reply_payload(request, 0, "\x0a\xff\xff\xff\xff\x0f", 6);
-    else if (!atomic_load(&s->silent))
-        fake_reply_message(request, &etcd__keepalive_response_type, &answer);
-    if (request->complete)
-        fake_reply_status(request, 0, NULL);
-}
-
-static service the_service; /* one test, one process */
-
-static etcd_client *begin(bool manual)
-{
-    service *s = &the_service;
-
-    s->conn = -1;
-    atomic_store(&s->ttl_s, 9);
-    s->server = fake_server_start(NULL);
-    fake_server_handle_messages(s->server, FAKE_KEEP_ALIVE, keep_alive, s);
-    return fake_client(fake_server_endpoint(s->server), manual);
-}
-
-static void finish(etcd_client *client)
-{
-    etcd_client_free(client);
-    assert_int_equal(fake_server_violations(the_service.server), 0);
-    fake_server_stop(the_service.server);
-}
-
-static size_t asked(void)
-{
-    return fake_server_count(the_service.server, FAKE_KEEP_ALIVE);
-}
+enum { THREADS = 4, ROUNDS = 150 };
 
 /* ---- the pulled form ---- */
-
-static etcd_keepalive *open_one(etcd_client *client, int64_t lease, int64_t ttl_s)
-{
-    etcd_keepalive *keepalive;
-    etcd_error err;
-
-    if (etcd_keepalive_open(client, lease, ETCD_KEEPALIVE(.ttl_s = ttl_s), &keepalive, &err) != ETCD_OK)
-        fail_msg("etcd_keepalive_open: %s", err.message);
-    return keepalive;
-}
-
-static void take_answer(etcd_keepalive *keepalive)
-{
-    etcd_keepalive_response *answer;
-    etcd_error err;
-
-    if (etcd_keepalive_next(keepalive, FAKE_WAIT_MS, &answer, &err) != ETCD_OK)
-        fail_msg("etcd_keepalive_next: %s", err.message);
-    assert_int_equal(answer->id, etcd_keepalive_lease(keepalive));
-    assert_int_equal(answer->ttl_s, atomic_load(&the_service.ttl_s));
-    assert_int_equal(answer->header.cluster_id, 7);
-    etcd_response_free(answer);
-}
 
 /* Takes until the end, which is told again and again. */
 static void await_end(etcd_keepalive *keepalive, int code, etcd_error *err)
@@ -210,16 +111,6 @@ static void renew_many(etcd_client *client, int64_t lease, int n)
         take_answer(another);
         etcd_keepalive_free(another);
     }
-}
-
-static int take_all(etcd_keepalive *keepalive)
-{
-    etcd_keepalive_response *answer;
-    int n = 0;
-
-    for (; etcd_keepalive_next(keepalive, 0, &answer, NULL) == ETCD_OK; n++)
-        etcd_response_free(answer);
-    return n;
 }
 
 static void only_the_last_answers_are_kept(void **state)
@@ -419,15 +310,6 @@ static void on_beat(etcd_keepalive *keepalive, etcd_keepalive_response *response
         atomic_store(&h->code, err->code);
     do_in_callback(h, response ? h->act : h->act_at_end, keepalive);
     atomic_fetch_add(response ? &h->answers : &h->ends, 1); /* last: the test goes on */
-}
-
-static void await_count(atomic_int *count, int n)
-{
-    int64_t until = fake_now_ms() + FAKE_WAIT_MS;
-
-    while (atomic_load(count) < n && fake_now_ms() < until)
-        fake_sleep_ms(1);
-    assert_int_equal(atomic_load(count), n);
 }
 
 static etcd_keepalive *start_one(etcd_client *client, int64_t lease, heard *h)
@@ -646,127 +528,6 @@ static void many_threads_open_cancel_and_free(void **state)
     finish(client);
 }
 
-/* ---- once ---- */
-
-static void once_goes_over_the_shared_stream(void **state)
-{
-    etcd_client *client = begin(false);
-    etcd_keepalive *keepalive = open_one(client, 11, 0);
-    etcd_keepalive_response *answer;
-    etcd_error err;
-
-    (void)state;
-    take_answer(keepalive);
-    for (int i = 0; i < 10; i++) {
-        assert_int_equal(etcd_keepalive_once(client, 11 + i % 2, NULL, &answer, &err), ETCD_OK);
-        assert_int_equal(answer->id, 11 + i % 2);
-        assert_int_equal(answer->ttl_s, 9);
-        etcd_response_free(answer);
-    }
-    assert_int_equal(asked(), 11);
-    assert_int_equal(take_all(keepalive), 5); /* it sees them, too */
-    assert_int_equal(etcd_keepalive_once(client, GONE, NULL, &answer, &err), ETCD_ERR_LEASE_NOT_FOUND);
-    assert_null(answer);
-    assert_int_equal(atomic_load(&the_service.streams), 1);
-    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.endpoint = fake_server_endpoint(the_service.server)), NULL, &err),
-                     ETCD_OK);
-    assert_int_equal(atomic_load(&the_service.streams), 2); /* it may not be where the shared one goes */
-    etcd_keepalive_free(keepalive);
-    finish(client);
-}
-
-static void once_ends_at_its_deadline(void **state)
-{
-    etcd_client *client = begin(false);
-    int64_t before = fake_now_ms(), took;
-    etcd_error err;
-
-    (void)state;
-    atomic_store(&the_service.silent, true);
-    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 100), NULL, &err), ETCD_ERR_DEADLINE_EXCEEDED);
-    took = fake_now_ms() - before;
-    assert_true(took >= 99 && took < 100 + fake_bound_ms(500));
-    fake_assert_contains(err.message, "context deadline exceeded (");
-    assert_int_equal(err.flags, ETCD_ERROR_RETRYABLE);
-    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 100, .delay_ms = 60000), NULL, &err),
-                     ETCD_ERR_DEADLINE_EXCEEDED);
-    atomic_store(&the_service.silent, false);
-    finish(client);
-}
-
-static void once_says_why_there_is_no_stream(void **state)
-{
-    etcd_client *client;
-    etcd_error err;
-
-    (void)state;
-    client = begin(false);
-    fake_server_stop(the_service.server);
-    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 200), NULL, &err), ETCD_ERR_DEADLINE_EXCEEDED);
-    fake_assert_contains(err.message, "last connection error");
-    etcd_client_free(client);
-}
-
-static void once_is_repeated_on_the_next_stream(void **state)
-{
-    etcd_client *client = begin(false);
-    etcd_call_id id;
-    etcd_completion *completion;
-
-    (void)state;
-    atomic_store(&the_service.silent, true);
-    assert_int_equal(etcd_keepalive_once_async(client, 11, NULL, NULL, &id, &id, NULL), ETCD_OK);
-    assert_true(fake_server_wait_requests(the_service.server, FAKE_KEEP_ALIVE, 1, FAKE_WAIT_MS));
-    atomic_store(&the_service.silent, false);
-    fake_server_cut(the_service.server, FAKE_ALL, FAKE_CUT_RST);
-    assert_int_equal(etcd_client_next_completion(client, FAKE_WAIT_MS, &completion, NULL), ETCD_OK);
-    assert_int_equal(completion->id, id);
-    assert_int_equal(completion->type, ETCD_CALL_KEEPALIVE_ONCE);
-    assert_int_equal(completion->code, ETCD_OK);
-    assert_int_equal(((const etcd_keepalive_response *)completion->response)->id, 11);
-    etcd_response_free(completion);
-    finish(client);
-}
-
-static void on_once(etcd_client *client, etcd_keepalive_response *response, const etcd_error *err, void *arg)
-{
-    heard *h = arg;
-
-    (void)client;
-    etcd_response_free(response);
-    atomic_store(&h->code, err ? err->code : ETCD_OK);
-    atomic_fetch_add(err ? &h->ends : &h->answers, 1);
-}
-
-static void once_is_canceled(void **state)
-{
-    etcd_client *client = begin(false);
-    heard by_id = {0}, by_switch = {0}, by_close = {0}, fine = {0};
-    etcd_cancel *cancel;
-    etcd_call_id id;
-
-    (void)state;
-    assert_int_equal(etcd_keepalive_once_async(client, 11, NULL, on_once, &fine, NULL, NULL), ETCD_OK);
-    await_count(&fine.answers, 1);
-    atomic_store(&the_service.silent, true);
-    assert_int_equal(etcd_cancel_new(&cancel, NULL), ETCD_OK);
-    assert_int_equal(etcd_keepalive_once_async(client, 11, NULL, on_once, &by_id, &id, NULL), ETCD_OK);
-    assert_int_equal(etcd_keepalive_once_async(client, 11, ETCD_CALL(.cancel = cancel), on_once, &by_switch, NULL, NULL),
-                     ETCD_OK);
-    assert_int_equal(etcd_keepalive_once_async(client, 12, NULL, on_once, &by_close, NULL, NULL), ETCD_OK);
-    assert_true(fake_server_wait_requests(the_service.server, FAKE_KEEP_ALIVE, 3, FAKE_WAIT_MS));
-    assert_int_equal(etcd_call_cancel(client, id), ETCD_OK);
-    etcd_cancel_trigger(cancel);
-    await_count(&by_id.ends, 1);
-    await_count(&by_switch.ends, 1);
-    assert_int_equal(atomic_load(&by_id.code), ETCD_ERR_CANCELED);
-    assert_int_equal(atomic_load(&by_switch.code), ETCD_ERR_CANCELED);
-    etcd_client_close(client);
-    assert_int_equal(atomic_load(&by_close.code), ETCD_ERR_CLOSED);
-    etcd_cancel_free(cancel);
-    finish(client);
-}
-
 /* ---- memory ---- */
 
 /* Everything once, in manual mode, so that the order of allocations is the same each time. */
@@ -829,11 +590,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_manual_client_is_driven_by_its_program),
     cmocka_unit_test(a_child_only_frees),
     cmocka_unit_test(many_threads_open_cancel_and_free),
-    cmocka_unit_test(once_goes_over_the_shared_stream),
-    cmocka_unit_test(once_ends_at_its_deadline),
-    cmocka_unit_test(once_says_why_there_is_no_stream),
-    cmocka_unit_test(once_is_repeated_on_the_next_stream),
-    cmocka_unit_test(once_is_canceled),
     cmocka_unit_test(any_allocation_may_fail),
 };
 

@@ -235,8 +235,8 @@ static bool is_readable(int fd)
     return poll(&p, 1, 1) == 1;
 }
 
-/* In the child: holds a lease until there is something to read, which is written while the child is stopped and the lease is lost;
- * then it must know before anything else. Returns what is wrong, or 0. */
+/* In the child: holds a lease until there is something to read, which is written while the child is stopped and the lease is
+ * lost; then it must know before anything else. Returns what is wrong, or 0. */
 static int hold(const char *endpoint, int64_t lease, int ended, int tell)
 {
     etcd_keepalive_response *answer;
