@@ -89,7 +89,8 @@ static int op_deliver(etcd__watcher *watcher, etcd__watch_delivery *delivery)
         for (size_t i = 0; i < response->n_events; i++)
             note_number(given, sizeof given, i == 0 ? "(" : ",", response->events[i].kv->mod_revision, "");
     else
-        note_number(given, sizeof given, "(", response->type == ETCD_WATCH_LISTED ? (int64_t)response->n_kvs : response->revision, "");
+        note_number(given, sizeof given, "(",
+                    response->type == ETCD_WATCH_LISTED ? (int64_t)response->n_kvs : response->revision, "");
     note(given, sizeof given, ") ");
     if (buffered != 0)
         buffered += delivery->bytes; /* a consumer that sleeps */
