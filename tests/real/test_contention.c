@@ -416,20 +416,12 @@ static void live_in_ring(struct ring *ring, const char *endpoints, int number, b
     _exit(0);
 }
 
-static int others_turns(struct ring *ring, int but)
-{
-    int sum = 0;
-
-    for (int i = 0; i < PROCESSES; i++)
-        sum += i == but ? 0 : atomic_load(&ring->turns[i]);
-    return sum;
-}
-
-/* Stops the one that is at it until others have had the lock. Returns false when it was through before it was stopped. */
+/* Stops the one that is at it until another has had the lock. Returns false when it was through before it was stopped. */
 static bool stop_the_holder(struct ring *ring, const pid_t *pids)
 {
     const int64_t start = real_now_ms();
-    int holder, others, status;
+    int64_t highest;
+    int holder, status;
 
     while ((holder = atomic_load(&ring->holder)) < 0)
         assert_true(real_now_ms() - start < PATIENCE_MS);
@@ -441,8 +433,8 @@ static bool stop_the_holder(struct ring *ring, const pid_t *pids)
         return false;
     }
     atomic_store(&ring->holder, -1);
-    others = others_turns(ring, holder);
-    while (others_turns(ring, holder) < others + 2) {
+    highest = atomic_load(&ring->highest); /* of turns that ended their token is known, and the stopped one tells none */
+    while (atomic_load(&ring->highest) == highest) {
         assert_true(real_now_ms() - start < PATIENCE_MS);
         real_sleep_ms(5);
     }
