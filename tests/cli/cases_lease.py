@@ -5,7 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 from family import OUTPUTS, family
 
 # What is left of a lease when it is asked
-LEFT = ((r'(remaining\(|"ttl":|"TTL" : |keepalived with TTL\()(499|500)', r"\1<left>"),)
+LEFT = ((r'(remaining\(|"ttl":|"TTL" : |keepalived with TTL\()(49\d|500)', r"\1<left>"),)
 
 
 @family()

@@ -24,7 +24,7 @@ def defrag(golden):
     golden.look("defrag --cluster", mask=DURATIONS)
     golden.look("defrag extra", mask=DURATIONS)
     golden.look("defrag --help")
-    golden.look("defrag --endpoints={ep0},127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms", mask=DURATIONS)
+    golden.look("defrag --endpoints={ep0},127.0.0.1:1 --command-timeout=2s", mask=DURATIONS)
 
 
 @family(since="3.6")

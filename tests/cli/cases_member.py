@@ -11,6 +11,8 @@ STATUS = ((r'"(dbSize|dbSizeInUse|raftIndex|raftAppliedIndex|storageVersion)":("
           (r"((?:true|false)(?:, | (?:│|\|) +))\d+((?:, | (?:│|\|) +))\d+((?:, | (?:│|\|) +))\d+", r"\1<term>\2<index>\3<applied>"))
 # The order of two members is that of their ids
 TWO = {"unordered": True, "mask": WIDTHS}
+# The id of a new member follows from the second in which it is added
+NEW = {"unordered": True, "mask": (*WIDTHS, (r"(?<![\w<])(\d{12,20}|[0-9a-f]{12,16})(?![\w>])", "<new>"))}
 
 
 @family(members=3)
@@ -45,21 +47,23 @@ def member_change(golden):
     for port, output in enumerate(OUTPUTS, start=11):
         if output == "json --hex" and not golden.at_least("3.7"): # decimal until 3.6
             continue
-        golden.run(f"member add learner --learner --peer-urls=http://127.0.0.1:{port} -w {output}", **TWO)
+        golden.run(f"member add learner --learner --peer-urls=http://127.0.0.1:{port} -w {output}", **NEW)
         golden.run("member list", save=("learner", r"(\w+), unstarted"), **TWO)
         golden.run("member list -w json", **TWO)
         golden.run("member list -w table", **TWO)
         golden.run(f"member update {{learner}} --peer-urls=http://127.0.0.1:2,http://127.0.0.1:3 -w {output}", **TWO)
         golden.run(f"member promote {{learner}} -w {output}")
         golden.run(f"member remove {{learner}} -w {output}")
-    golden.run("member add voter --peer-urls=http://127.0.0.1:1 --peer-urls=http://127.0.0.1:4", save=("voter", r"Member +(\w+)"), **TWO)
+    golden.run("member add voter --peer-urls=http://127.0.0.1:1 --peer-urls=http://127.0.0.1:4", save=("voter", r"Member +(\w+)"), **NEW)
 
 
 @family(members=3)
 def endpoint(golden):
-    for flags in ("", " --cluster", " --endpoints={ep}", " --endpoints={ep0},127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms", " --hex", " extra"):
+    for flags in ("", " --cluster", " --endpoints={ep}", " --hex", " extra"):
         for command in ("health", "status", "hashkv"):
             golden.formats(f"endpoint {command}{flags}", mask=(*DURATIONS, *STATUS, *WIDTHS), unordered=command == "health")
+    for rest in ("health", "health -w json", "status", "hashkv"):
+        golden.look(f"endpoint {rest} --endpoints={{ep0}},127.0.0.1:1 --command-timeout=2s", mask=(*DURATIONS, *STATUS, *WIDTHS), unordered=True)
     golden.look("endpoint")
     golden.look("endpoint hashkv --rev 1")
     golden.look("endpoint hashkv --rev 1000")
@@ -77,7 +81,7 @@ def move_leader(golden):
     golden.run("move-leader zz")
     golden.run("move-leader 1234")
     golden.run("move-leader 1234 --endpoints={ep1},{ep2}")
-    golden.run("move-leader 1234 --endpoints={ep1},127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms")
+    golden.run("move-leader 1234 --endpoints={ep1},127.0.0.1:1 --command-timeout=2s")
     golden.run("move-leader 1234 --endpoints={ep}")
     golden.look("move-leader --help")
     for member, output in (("m0", "simple"), ("m1", "fields"), ("m2", "json"), ("m0", "protobuf"), ("m1", "table"), ("m2", "json --hex"), ("m0", "simple --hex")):

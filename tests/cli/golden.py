@@ -256,9 +256,9 @@ class Golden:
         data = data.replace(tool.program.encode(), b"etcdctl").replace(b"etcd3ctl", b"etcdctl")
         data = re.sub(rb'("raft_term":|"RaftTerm" : )\d+', rb"\1<term>", data)
         data = re.sub(rb',"(ts|caller|stacktrace)":"[^"]*"', b"", data)
-        data = re.sub(rb"(Member|cluster) +<", rb"\1 <", data) # padded to 16 digits: one id in 16 has less
         for pattern, replacement in more:
             data = re.sub(pattern.encode(), replacement.encode(), data)
+        data = re.sub(rb"(Member|cluster) +<", rb"\1 <", data) # padded to 16 digits: one id in 16 has less
         return data
 
     def run(self, arguments, **more):
