@@ -149,9 +149,10 @@ static void on_silence(void *arg)
         etcd__channel_cancel(feed->client->io.channel, &feed->call, ETCD_ERR_DEADLINE_EXCEEDED);
 }
 
+/* While the consumer is behind, the silence is ours: what comes then is what was on its way. */
 static void watch_silence(etcd__feed *feed)
 {
-    if (feed->config.idle_timeout != ETCD__NEVER && !feed->ended)
+    if (feed->config.idle_timeout != ETCD__NEVER && !feed->ended && !atomic_load(&feed->paused))
         etcd__loop_timer_start(loop_of(feed), &feed->idle,
                                etcd__clock_after(etcd__loop_now(loop_of(feed)), feed->config.idle_timeout));
 }

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define FAKE_RANGE_STREAM "/etcdserverpb.KV/RangeStream"
 
@@ -504,6 +506,58 @@ static void left_in_the_middle(void **state)
     stop_server(server, &s);
 }
 
+/* ---- fork ---- */
+
+static int in_child(etcd_client *client, etcd_range *range, bool client_first)
+{
+    etcd_get_response *page;
+    etcd_error err;
+
+    if (etcd_range_next(range, &page, &err) != ETCD_ERR_FORKED)
+        return 1;
+    if (client_first)
+        etcd_client_free(client);
+    etcd_range_free(range);
+    if (!client_first)
+        etcd_client_free(client);
+    return 0;
+}
+
+static void a_child_only_frees(void **state)
+{
+    store s = {.n = 8000, .value_len = 5000, .fault = SILENT, .chunks = -1};
+    fake_server *server = start_server(&s);
+    etcd_client *client = fake_client(fake_server_endpoint(server), true);
+    etcd_get_response *page;
+    etcd_range *range;
+    int next = 0;
+
+    (void)state;
+    assert_int_equal(etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true), &range, NULL), ETCD_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(etcd_range_next(range, &page, NULL), ETCD_OK);
+        next = take_page(&s, page, next);
+    }
+    for (int client_first = 0; client_first < 2; client_first++) {
+        int status;
+        pid_t child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(in_child(client, range, client_first));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+    while (etcd_range_next(range, &page, NULL) == ETCD_OK && page != NULL) /* the parent's goes on */
+        next = take_page(&s, page, next);
+    assert_int_equal(next, s.n);
+    assert_int_equal(s.streams, 1);
+    etcd_range_free(range);
+    etcd_client_free(client);
+    stop_server(server, &s);
+}
+
 /* ---- any allocation may fail ---- */
 
 static void every_allocation(void **state)
@@ -562,6 +616,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_silent_stream_meets_the_deadline_of_the_page),
         cmocka_unit_test(callbacks_get_the_same_pages),
         cmocka_unit_test(left_in_the_middle),
+        cmocka_unit_test(a_child_only_frees),
         cmocka_unit_test(every_allocation),
     };
 
