@@ -216,15 +216,24 @@ static void start_again(etcd__feed *feed)
     start(feed, etcd__clock_after(etcd__loop_now(loop_of(feed)), wait));
 }
 
-static bool may_start_again(const etcd__feed *feed)
+/* Servers 3.5 refuse the token of a snapshot with the words of their inside, which no code of ours stands for. */
+static bool refused_in_other_words(etcd__call *call)
 {
-    const etcd__call *call = &feed->call;
+    return call->code == ETCD_ERR_UNKNOWN && call->error != NULL &&
+           strcmp(call->error->message, "auth: invalid auth token") == 0 &&
+           etcd__channel_renew_token(call, ETCD_ERR_INVALID_AUTH_TOKEN);
+}
+
+static bool may_start_again(etcd__feed *feed)
+{
+    etcd__call *call = &feed->call;
+    bool again = call->again || refused_in_other_words(call);
 
     if (feed->silent || is_closing(feed))
         return false;
     if (call->code == ETCD_OK)
         return feed->config.resume; /* a server that shuts down ends it without an error */
-    return call->again && (feed->config.resume || (feed->n_messages == 0 && !feed->no_retry));
+    return again && (feed->config.resume || (feed->n_messages == 0 && !feed->no_retry));
 }
 
 static void set_reason(const etcd__feed *feed, etcd_error *why)

@@ -255,12 +255,40 @@ static void canceled_by_another_thread(void **state)
     fault_proxy_stop(proxy);
 }
 
+/* A token is had before the stream is opened, and a new one when the server has forgotten the old. */
+static void a_snapshot_of_a_server_with_accounts(void **state)
+{
+    struct etcd_server *server = etcd_server_start(NULL);
+    const char *endpoint = etcd_server_endpoint(server, 0);
+    etcd_client *nobody = real_client_with(ETCD_CLIENT(.endpoints = endpoint)), *root;
+    size_t n = 0;
+    etcd_error err;
+
+    (void)state;
+    assert_ok(etcd_user_add(nobody, "root", "pw", NULL, NULL, &err), &err);
+    assert_ok(etcd_role_add(nobody, "root", NULL, NULL, &err), &err);
+    assert_ok(etcd_user_grant_role(nobody, "root", "root", NULL, NULL, &err), &err);
+    assert_ok(etcd_auth_enable(nobody, NULL, NULL, &err), &err);
+    assert_true(etcd_snapshot_read(nobody, take_nothing, &n, NULL, NULL, &err) < 0);
+    assert_int_equal(n, 0);
+    root = real_client_with(ETCD_CLIENT(.endpoints = endpoint, .username = "root", .password = "pw", .backoff_base_ms = 10));
+    assert_ok(etcd_snapshot_read(root, take_nothing, &n, NULL, NULL, &err), &err);
+    assert_int_equal(etcd_server_signal(server, 0, SIGKILL), 0); /* tokens are in its memory only */
+    assert_int_equal(etcd_server_restart(server, 0), 0);
+    assert_ok(etcd_snapshot_read(root, take_nothing, &n, NULL, NULL, &err), &err);
+    assert_true(n > 2 * 16384);
+    etcd_client_free(root);
+    etcd_client_free(nobody);
+    etcd_server_stop(server);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_saved_snapshot_is_a_database),
     cmocka_unit_test(a_saved_snapshot_can_be_restored),
     cmocka_unit_test(a_connection_cut_in_the_middle_is_told),
     cmocka_unit_test(a_line_that_is_dead_ends_it),
     cmocka_unit_test(canceled_by_another_thread),
+    cmocka_unit_test(a_snapshot_of_a_server_with_accounts),
 };
 
 int main(int argc, char **argv)
