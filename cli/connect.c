@@ -171,6 +171,33 @@ static void add_endpoint(char ***list, size_t *n, const char *begin, size_t len)
     (*list)[(*n)++] = cli_copy(begin, len);
 }
 
+/* Ends the program with what the two look-ups said, in etcdctl's words. The library's are:
+ * "...: look up SRV <name>: Domain name not found; look up SRV <name>: ...". */
+__attribute__((noreturn)) static void fail_discovery(const etcd_error *err)
+{
+    static const char *const words[][2] = {
+        {"look up SRV ", "lookup "}, {"Domain name not found", "no such host"}, {"; ", " and "}};
+    const char *s = strstr(err->message, words[0][0]);
+    char text[3 * ETCD_ERROR_MESSAGE_MAX], *to = text;
+
+    if (!s)
+        cli_fail_call(CLI_ERROR, err);
+    while (*s) {
+        size_t i = 0;
+
+        while (i < 3 && !starts_with(s, words[i][0]))
+            i++;
+        if (i < 3) {
+            to = stpcpy(to, words[i][1]);
+            s += strlen(words[i][0]);
+        } else {
+            *to++ = *s++;
+        }
+    }
+    *to = '\0';
+    cli_fail(CLI_ERROR, "dns lookup errors: %s", text);
+}
+
 /* The endpoints that DNS has for --discovery-srv. */
 static char **discover(cli *c, const char *domain, size_t *n)
 {
@@ -182,7 +209,7 @@ static char **discover(cli *c, const char *domain, size_t *n)
     const char *next;
 
     if (etcd_discover(domain, ETCD_DISCOVER(.service_name = *service ? service : NULL), &found, &err) < 0)
-        cli_fail_call(CLI_ERROR, &err);
+        fail_discovery(&err);
     *n = 0;
     for (const char *s = found->endpoints.data; *s; s = next + (*next == ',')) {
         size_t len = strcspn(s, ",");

@@ -62,9 +62,12 @@ def check_files(root, prefix):
         if not os.path.exists(os.path.join(prefix, "include", "etcd3", header)):
             tree.found("install", 0, f"{header} is not installed")
     for pattern in ("lib/libetcd3.a", "lib/libetcd3.so", "lib/libetcd3.so.0", "lib/pkgconfig/etcd3.pc",
-                    "lib/cmake/etcd3/etcd3Config.cmake", "share/man/man3/etcd_put.3"):
+                    "lib/cmake/etcd3/etcd3Config.cmake", "share/man/man3/etcd_put.3", "share/man/man1/etcd3ctl-get.1",
+                    "share/bash-completion/completions/etcd3ctl"):
         if not glob.glob(os.path.join(prefix, pattern)):
             tree.found("install", 0, f"{pattern} is not installed")
+    # Without any environment, as test frameworks start it.
+    run("etcd3ctl", [os.path.join(prefix, "bin", "etcd3ctl"), "version"], env={})
 
 
 def pkg_config(prefix, *arguments):
