@@ -41,11 +41,12 @@ static bool is_child(const cli_command *command, const cli_command *parent)
     return strncmp(command->name, parent->name, len) == 0 && command->name[len] == ' ';
 }
 
-/* The child of that name, or the only one whose name begins so. */
+/* The child of that name, or the only one whose name begins so. Commands that etcdctl does not have make none of its own
+ * ambiguous. */
 static const cli_command *find_child(commands all, const cli_command *parent, const char *name)
 {
-    const cli_command *found = NULL;
-    size_t n_found = 0, len = strlen(name);
+    const cli_command *found[2] = {NULL, NULL}; /* of etcdctl's, and of ours */
+    size_t n_found[2] = {0, 0}, len = strlen(name);
 
     for (size_t i = 0; i < all.n; i++) {
         const char *own = cli_own_name(all.list[i]);
@@ -55,11 +56,15 @@ static const cli_command *find_child(commands all, const cli_command *parent, co
         if (strcmp(own, name) == 0)
             return all.list[i];
         if (strncmp(own, name, len) == 0) {
-            found = all.list[i];
-            n_found++;
+            bool additional = all.list[i]->group == CLI_ADDITIONAL;
+
+            found[additional] = all.list[i];
+            n_found[additional]++;
         }
     }
-    return n_found == 1 ? found : NULL;
+    if (n_found[0] > 0)
+        return n_found[0] == 1 ? found[0] : NULL;
+    return n_found[1] == 1 ? found[1] : NULL;
 }
 
 /* -- which words are the command -- */
@@ -181,10 +186,12 @@ static void unknown_command(const char *program, commands all, const char *word,
 {
     const char **like = cli_alloc(all.n * sizeof *like);
     char *quoted = cli_quoted(word, strlen(word));
+    bool as_etcdctl = strcmp(program, "etcdctl") == 0; /* which does not know our additional commands */
     size_t n = 0, used;
 
     for (size_t i = 0; i < all.n; i++)
-        if (is_child(all.list[i], NULL) && (distance(word, all.list[i]->name) <= 2 || begins_with(all.list[i]->name, word)))
+        if (is_child(all.list[i], NULL) && (!as_etcdctl || all.list[i]->group != CLI_ADDITIONAL) &&
+            (distance(word, all.list[i]->name) <= 2 || begins_with(all.list[i]->name, word)))
             like[n++] = all.list[i]->name;
     qsort(like, n, sizeof *like, by_name);
     cli_error_set(error, "unknown command %s for \"%s\"%s", quoted, program, n ? "\n\nDid you mean this?\n" : "");

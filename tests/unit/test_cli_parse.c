@@ -81,6 +81,8 @@ static void commands_are_found(void **state)
     check_command("lease|grant|10", "lease grant", 1);
     check_command("compact|5", "compaction", 1); /* as long as it is unique */
     check_command("lease|gr|10", "lease grant", 1);
+    check_command("t", "txn", 0); /* tree is ours: it makes no command of etcdctl's ambiguous */
+    check_command("tr", "tree", 0);
     check_command("lease|nosuch", "lease", 1); /* its help is shown */
     check_command("get|get", "get", 1);
     check_command("put|get|put", "put", 2);
