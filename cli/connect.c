@@ -321,13 +321,13 @@ static void credentials(cli *c, etcd_client_options *options, char **storage)
     const char *user = cli_flag_text(c, "user"), *password = cli_flag_text(c, "password"), *colon = strchr(user, ':');
 
     *storage = NULL;
+    options->allow_plain_auth = true; /* as etcdctl: whoever gives a secret for http means it */
     if (*cli_flag_text(c, "auth-jwt-token")) {
         options->token = cli_flag_text(c, "auth-jwt-token");
         return;
     }
     if (*user == '\0')
         return;
-    options->allow_plain_auth = true; /* as etcdctl: whoever gives a password for http means it */
     if (*password) {
         options->username = user;
         options->password = password;
@@ -426,8 +426,8 @@ const etcd_call_options *cli_call(cli *c)
 {
     etcd_call_options_init(&c->call, sizeof c->call);
     c->call.timeout_ms = to_ms(cli_flag_ns(c, "command-timeout"));
-    if (c->call.timeout_ms == 0)
-        c->call.timeout_ms = 1; /* etcdctl's 0s has expired at once, too */
+    if (c->call.timeout_ms == 0) /* the time is over before it begins, as for etcdctl; here 0 would mean the default */
+        cli_fail(CLI_ERROR, "%s", etcd_error_text(ETCD_ERR_DEADLINE_EXCEEDED));
     return &c->call;
 }
 

@@ -185,6 +185,9 @@ def unreachable(golden):
         golden.look(f"{words} --endpoints 127.0.0.1:1 --command-timeout 300ms")
     golden.look("get foo --endpoints 127.0.0.1:1,127.0.0.1:2 --command-timeout 300ms")
     golden.look("get foo --endpoints http://127.0.0.1:1 --command-timeout 300ms")
+    for timeout in ("0s", "-5s"):
+        golden.look(f"put a b --command-timeout={timeout}")
+        golden.look(f"get a --command-timeout={timeout}")
     golden.look("get foo --cacert nosuch")
     golden.look("get foo --cert nosuch --key nosuch")
     golden.look("get foo --cert nosuch")
