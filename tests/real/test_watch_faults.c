@@ -15,8 +15,6 @@
 #include "harness/fault_proxy.h"
 #include "watching.h"
 
-enum { KEYS_PER_TXN = 20 };
-
 static int64_t from_environment(const char *name, int64_t otherwise)
 {
     const char *text = getenv(name);
@@ -78,6 +76,8 @@ static void cuts_in_a_backlog(void **state)
 {
     static const char *const flags[] = {"--max-request-bytes=65536", NULL}; /* fragments of half a megabyte */
     int64_t events = from_environment("ETCD3_EVENTS", 20000), cuts = from_environment("ETCD3_DISCONNECTS", 30);
+    bool many = events > 100000;
+    unsigned keys = many ? 100 : 20;
     struct etcd_server *server = server_with(flags, 1);
     etcd_client *writer = client_of(server), *client;
     fault_proxy *proxy = fault_proxy_start(etcd_server_endpoint(server, 0));
@@ -87,8 +87,8 @@ static void cuts_in_a_backlog(void **state)
     etcd_error err;
 
     (void)state;
-    for (int64_t n = 0; n < events; n += KEYS_PER_TXN)
-        write_keys(writer, &history, KEYS_PER_TXN, events > 100000 ? 200 : 1000);
+    for (int64_t n = 0; n < events; n += keys)
+        write_keys(writer, &history, keys, many ? 200 : 1000);
     for (int64_t i = 0; i < cuts; i++)
         fault_proxy_cut_next(proxy, FAULT_DOWN, cut_at((uint64_t)i));
     client = through(proxy);
