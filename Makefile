@@ -44,8 +44,9 @@ test: | build
 bench: | build
 	@scripts/ensure-deps bench
 	@$(call configure,release,-DETCD3_TESTS=ON -DETCD3_BENCH=ON)
-	@cmake --build --preset release --target canned_server bare_socket bench_client bench_stm bench_codec bench_failover bench_watch
+	@cmake --build --preset release --target canned_server bare_socket bench_client bench_stm bench_codec bench_failover bench_watch process etcd3ctl
 	@bench/run
+	@bench/ctl
 
 fuzz: | build
 	@scripts/ensure-deps fuzz
