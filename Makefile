@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 60
 werror = $(if $(filter true,$(CI)),ON,OFF)
 configure = cmake --preset $(1) -DETCD3_WERROR=$(werror) $(2) >build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }
 
-.PHONY: help all demo test bench fuzz coverage lint format install clean
+.PHONY: help all demo test bench fuzz soak coverage lint format install clean
 
 help:
 	@echo "make demo      build the library and show it at work on a private etcd"
@@ -14,6 +14,7 @@ help:
 	@echo "make all       build only (build/release)"
 	@echo "make bench     measure, beside h2load and protobuf-c"
 	@echo "make fuzz      each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)) seconds"
+	@echo "make soak      the long forms of tests: a million events, a million schedules, an hour perhaps"
 	@echo "make coverage  which lines the tests run"
 	@echo "make lint      clang-tidy and clang-format, without changing anything"
 	@echo "make format    clang-format in place"
@@ -53,6 +54,13 @@ fuzz: | build
 	@$(call configure,fuzz)
 	@cmake --build --preset fuzz --target fuzz_targets
 	@scripts/run-fuzz build/fuzz $(FUZZ_SECONDS)
+
+soak: | build
+	@scripts/ensure-deps test
+	@scripts/build-etcd
+	@$(call configure,release,-DETCD3_TESTS=ON)
+	@cmake --build --preset release
+	@scripts/run-soak
 
 coverage: | build
 	@scripts/ensure-deps coverage
