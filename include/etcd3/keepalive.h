@@ -28,9 +28,9 @@ typedef struct etcd_keepalive_response {
 
 typedef struct etcd_keepalive_options {
     size_t size;
-    int64_t ttl_s; /**< what is surely left of the lease when this is called, e.g. `ttl_s` of the grant's response less
-                        the seconds since the grant was sent: the lease counts as lost if no answer comes within it. 0:
-                        not known; then the first answer is awaited without bound */
+    int64_t ttl_s;      /**< what the lease was last given, e.g. `ttl_s` of the grant's response: it counts as lost if no
+                             answer comes within that. 0: not known; then the first answer is awaited without bound */
+    int64_t elapsed_ms; /**< how much of ttl_s may have passed when this is called: the time since the grant was sent */
 } etcd_keepalive_options;
 
 #ifndef __cplusplus
@@ -44,8 +44,7 @@ ETCD_EXPORT void etcd_keepalive_options_init(etcd_keepalive_options *options, si
 /** Called with each answer, which is the callee's to free, and once at the end with `response` NULL and `err` saying why
  *  (the errors of etcd_keepalive_next()). On the driving thread, see client.h; must not block. The handle may be freed
  *  in it. */
-typedef void (*etcd_keepalive_fn)(etcd_keepalive *keepalive, etcd_keepalive_response *response, const etcd_error *err,
-                                  void *arg);
+typedef void (*etcd_keepalive_fn)(etcd_keepalive *keepalive, etcd_keepalive_response *response, const etcd_error *err, void *arg);
 
 /** Starts to keep a lease alive and returns at once. Several handles on one lease share its renewals.
  *
@@ -94,8 +93,7 @@ ETCD_EXPORT void etcd_keepalive_cancel(etcd_keepalive *keepalive);
 ETCD_EXPORT void etcd_keepalive_free(etcd_keepalive *keepalive);
 
 /** Called once with the answer (the callee's to free) or why there is none, never from within the starting call. */
-typedef void (*etcd_keepalive_once_fn)(etcd_client *client, etcd_keepalive_response *response, const etcd_error *err,
-                                       void *arg);
+typedef void (*etcd_keepalive_once_fn)(etcd_client *client, etcd_keepalive_response *response, const etcd_error *err, void *arg);
 
 /** Renews a lease once, over the shared stream. Asked again on a lost connection within the deadline.
  *  ETCD_ERR_LEASE_NOT_FOUND. The response is the caller's to free; `out` may be NULL. Since 0.1. */

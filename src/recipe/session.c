@@ -91,7 +91,6 @@ static void on_keepalive(etcd_keepalive *keepalive, etcd_keepalive_response *res
 
     (void)keepalive;
     if (response != NULL) {
-        atomic_store(&session->renewed, true);
         etcd_response_free(response);
         return;
     }
@@ -133,27 +132,17 @@ static int make(etcd_client *client, const etcd_session_options *o, etcd_session
     return ETCD_OK;
 }
 
-/* What is surely left of the first time to live, in ns. */
-static int64_t first_left(const etcd_session *session)
-{
-    int64_t left = etcd__clock_after(session->sent, session->ttl_s * ETCD__SECOND) - etcd__clock_boot();
-
-    return left > 0 ? left : 0;
-}
-
 /* The lease is there: keeps it alive. */
 static int keep(etcd_session *session, int64_t lease, int64_t ttl_s, etcd_error *err)
 {
-    const int64_t most = INT64_MAX / (2 * ETCD__SECOND);
-    int64_t left_s;
+    const int64_t elapsed_ms = (etcd__clock_boot() - session->sent) / ETCD__MS + 1;
     int rc;
 
     session->lease = lease;
-    session->ttl_s = ttl_s < most ? ttl_s : most;
-    left_s = first_left(session) / ETCD__SECOND; /* it is asked for again at once: this counts only until the answer */
-    session->refs++;                             /* until the last call of on_keepalive() */
+    session->ttl_s = ttl_s;
+    session->refs++; /* until the last call of on_keepalive() */
     session->kept = true;
-    rc = etcd_keepalive_start(session->gate.client, lease, ETCD_KEEPALIVE(.ttl_s = left_s > 1 ? left_s : 1), on_keepalive,
+    rc = etcd_keepalive_start(session->gate.client, lease, ETCD_KEEPALIVE(.ttl_s = ttl_s, .elapsed_ms = elapsed_ms), on_keepalive,
                               session, &session->keepalive, err);
     if (rc < 0) {
         session->refs--;
@@ -290,8 +279,6 @@ int64_t etcd_session_remaining_ms(const etcd_session *session)
 {
     if (session == NULL || etcd__gate_check(&session->gate, NULL) < 0 || atomic_load(&session->ended))
         return 0;
-    if (!atomic_load(&session->renewed))
-        return first_left(session) / ETCD__MS;
     return etcd_keepalive_remaining_ms(session->keepalive);
 }
 

@@ -17,8 +17,7 @@ struct etcd_session {
     void *lost_arg;
     etcd_keepalive *keepalive;
     /* any thread */
-    atomic_bool ended;   /* by loss, or by the program */
-    atomic_bool renewed; /* the keepalive knows better than `sent` */
+    atomic_bool ended; /* by loss, or by the program */
     /* under the lock */
     unsigned refs; /* the handle, its keepalive, lines, calls under way */
     bool kept;     /* the keepalive has one: its end is to come */

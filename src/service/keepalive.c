@@ -15,9 +15,8 @@
 #include "client/mailbox.h"
 #include "service/keepalive_hub.h"
 
-
 #define KEEP_ANSWERS 16
-#define DELIVER_MOST 64               /* callbacks in a row */
+#define DELIVER_MOST 64 /* callbacks in a row */
 #define TTL_MAX_S (INT64_MAX / 4 / ETCD__SECOND)
 
 struct etcd_keepalive {
@@ -26,8 +25,8 @@ struct etcd_keepalive {
     etcd__job job;
     _Atomic(int64_t) deadline; /* boot ns; 0: not surely held */
     int64_t lease;
-    etcd_error *why; /* under the lock; of the end. NULL when there was no memory for it */
-    int16_t code;    /* under the lock; ETCD_OK while it goes on */
+    etcd_error *why;    /* under the lock; of the end. NULL when there was no memory for it */
+    int16_t code;       /* under the lock; ETCD_OK while it goes on */
     bool with_callback; /* constant */
     bool joined;        /* io */
     bool finished;      /* io: has ended */
@@ -41,8 +40,8 @@ struct etcd_keepalive {
             etcd__list ready; /* in the hub's, when the callback has something to hear */
             etcd_keepalive_response *answer;
         } called;
-        struct { /* under the lock */
-            etcd__mailbox *mailbox; /* NULL: the consumer has not asked yet. Written by it */
+        struct {                         /* under the lock */
+            etcd__mailbox *mailbox;      /* NULL: the consumer has not asked yet. Written by it */
             etcd_response_header header; /* until then: of the newest answer */
             int64_t ttl_s;               /* of the newest; 0: none */
         } pulled;
@@ -275,17 +274,21 @@ static int check_arguments(const etcd_client *client, int64_t lease, const etcd_
         rc = etcd__options_load(options, sizeof *options, given, "etcd_keepalive_options", err);
     if (rc == ETCD_OK && lease == 0)
         rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "lease is 0: no lease has this id");
+    if (rc == ETCD_OK && options->elapsed_ms < 0)
+        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "etcd_keepalive_options.elapsed_ms is %lld: negative",
+                             (long long)options->elapsed_ms);
     if (rc == ETCD_OK && options->ttl_s < 0)
-        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "etcd_keepalive_options.ttl_s is %lld: negative",
-                             (long long)options->ttl_s);
+        rc = etcd__error_set(err, ETCD_ERR_ARGUMENT, "etcd_keepalive_options.ttl_s is %lld: negative", (long long)options->ttl_s);
     return rc;
 }
 
-static int64_t first_deadline(int64_t ttl_s)
+/* 0: not known. One that has passed is just that: the driver will see to it. */
+static int64_t first_deadline(const etcd_keepalive_options *options)
 {
-    if (ttl_s == 0)
-        return 0;
-    return etcd__clock_boot() + (ttl_s < TTL_MAX_S ? ttl_s : TTL_MAX_S) * ETCD__SECOND;
+    const int64_t ttl = (options->ttl_s < TTL_MAX_S ? options->ttl_s : TTL_MAX_S) * ETCD__SECOND;
+    const int64_t left = options->elapsed_ms < ttl / ETCD__MS ? ttl - options->elapsed_ms * ETCD__MS : 0;
+
+    return options->ttl_s == 0 ? 0 : etcd__clock_boot() + left;
 }
 
 static etcd_keepalive *make_handle(etcd_client *client, int64_t lease)
@@ -346,7 +349,7 @@ static int start(etcd_client *client, int64_t lease, const etcd_keepalive_option
     keepalive = make_handle(client, lease);
     if (keepalive == NULL)
         return etcd__error_no_memory(err);
-    atomic_init(&keepalive->deadline, first_deadline(options.ttl_s));
+    atomic_init(&keepalive->deadline, first_deadline(&options));
     keepalive->with_callback = fn != NULL;
     if (fn != NULL) {
         keepalive->form.called.fn = fn;

@@ -271,8 +271,8 @@ static void out_of_reach_it_ends_in_time(void **state)
     int64_t start;
 
     (void)state;
-    start = real_watch(); /* no answer that comes in now was asked for later */
     etcd_server_signal(real_server(), 0, SIGSTOP);
+    start = real_watch(); /* nothing that is sent later is answered */
     while (etcd_session_alive(session)) {
         assert_true(real_now_ms() - start < PATIENCE_MS);
         real_sleep_ms(1);
@@ -286,6 +286,34 @@ static void out_of_reach_it_ends_in_time(void **state)
     assert_took(start, 0, 500);
     etcd_client_free(client);
     etcd_server_signal(real_server(), 0, SIGCONT);
+}
+
+/* What passed while the grant was under way does not count. */
+static void a_lease_is_held_from_the_sending_of_its_grant(void **state)
+{
+    etcd_client *client = real_client();
+    etcd_lease_grant_response *lease;
+    etcd_keepalive *keepalive;
+    etcd_error err;
+
+    (void)state;
+    assert_ok(etcd_lease_grant(client, 1000, NULL, &lease, &err), &err);
+    etcd_server_signal(real_server(), 0, SIGSTOP);
+    assert_ok(
+        etcd_keepalive_open(client, lease->id, ETCD_KEEPALIVE(.ttl_s = lease->ttl_s, .elapsed_ms = 900000), &keepalive, &err),
+        &err);
+    assert_in_range(etcd_keepalive_remaining_ms(keepalive), 1, 100000);
+    etcd_keepalive_free(keepalive);
+    assert_ok(
+        etcd_keepalive_open(client, lease->id, ETCD_KEEPALIVE(.ttl_s = lease->ttl_s, .elapsed_ms = INT64_MAX), &keepalive, &err),
+        &err);
+    assert_int_equal(etcd_keepalive_remaining_ms(keepalive), 0);
+    etcd_keepalive_free(keepalive);
+    assert_error(etcd_keepalive_open(client, lease->id, ETCD_KEEPALIVE(.elapsed_ms = -1), &keepalive, &err), &err,
+                 ETCD_ERR_ARGUMENT, "elapsed_ms");
+    etcd_server_signal(real_server(), 0, SIGCONT);
+    etcd_response_free(lease);
+    etcd_client_free(client);
 }
 
 static void an_orphan_lives_on_at_the_server(void **state)
@@ -473,6 +501,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_makes_no_sense_is_refused),
     cmocka_unit_test(a_revoked_lease_ends_it_with_the_reason),
     cmocka_unit_test(out_of_reach_it_ends_in_time),
+    cmocka_unit_test(a_lease_is_held_from_the_sending_of_its_grant),
     cmocka_unit_test(an_orphan_lives_on_at_the_server),
     cmocka_unit_test(closing_revokes_the_lease),
     cmocka_unit_test(closing_is_bounded),
