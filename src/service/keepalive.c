@@ -233,7 +233,9 @@ static void on_job(etcd__job *job)
     etcd__keepalive_hub *h = etcd__keepalive_hub_find(keepalive->client);
 
     atomic_store(&keepalive->queued, false); /* before it is looked what there is to do */
-    if (!keepalive->joined && !keepalive->finished) {
+    if (keepalive->finished)
+        return;
+    if (!keepalive->joined) {
         if (h == NULL && (h = etcd__keepalive_hub_make(keepalive->client)) == NULL) {
             finish(keepalive, ETCD_ERR_NO_MEMORY);
             return;

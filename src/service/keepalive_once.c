@@ -77,9 +77,13 @@ void etcd__keepalive_once_answer(etcd__keepalive_hub *hub, etcd__keepalive_user 
 }
 
 /* What the call waits for, for people. */
-static void describe(const etcd__keepalive_hub *hub, char *text, size_t size)
+static void describe(const once *o, char *text, size_t size)
 {
-    if (hub->core.stream != ETCD__KEEPALIVE_NO_STREAM)
+    const etcd__keepalive_hub *hub = o->hub;
+
+    if (o->room != NULL)
+        (void)snprintf(text, size, "the delay of the call was not over");
+    else if (hub->core.stream != ETCD__KEEPALIVE_NO_STREAM)
         etcd__channel_describe_wait(&hub->call, text, size);
     else
         (void)snprintf(text, size, "the last stream: %.300s", hub->core.last_error.message);
@@ -90,7 +94,7 @@ static void end_locally(once *o, int code)
     char wait[ETCD_ERROR_MESSAGE_MAX - 64];
     etcd_error why;
 
-    describe(o->hub, wait, sizeof wait);
+    describe(o, wait, sizeof wait);
     etcd__error_set(&why, code, "%s (%s)", etcd_error_text(code), wait);
     if (code == ETCD_ERR_DEADLINE_EXCEEDED)
         why.flags = ETCD_ERROR_RETRYABLE;

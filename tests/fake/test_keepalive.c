@@ -549,7 +549,10 @@ static int use_all(void *arg)
         rc = etcd_keepalive_start(h.client, 12, NULL, on_beat, &h, &called, NULL);
     if (rc == ETCD_OK)
         rc = etcd_keepalive_once(h.client, 13, NULL, NULL, NULL);
+    etcd_keepalive_cancel(pulled);
     etcd_keepalive_cancel(called);
+    if (h.client != NULL)
+        (void)etcd_client_process(h.client, 0, NULL);
     while (called != NULL && atomic_load(&h.ends) == 0 && etcd_client_process(h.client, 100, NULL) == ETCD_OK)
         continue;
     etcd_keepalive_free(called);
