@@ -211,6 +211,8 @@ static void a_lease_is_renewed_after_a_third(void **state)
         assert_int_equal(r.requests, i + 1);
         assert_int_equal(h.claim, sent + 9 * S);
     }
+    answer(1, 2); /* less than before */
+    assert_int_equal(h.claim, START + 10 * (3 * S + 100 * MS) + 2 * S);
     finish();
 }
 
@@ -340,10 +342,8 @@ static void what_was_not_asked_for_counts_nothing(void **state)
     answer(1, 9);
     r.now += S;
     answer(1, 9);
-    assert_int_equal(h.answers, 1);
-    assert_int_equal(h.claim, START + 9 * S);
     answer(1, 0);
-    assert_int_equal(h.ends, 0);
+    assert_true(h.answers == 1 && h.ends == 0 && h.claim == START + 9 * S);
     finish();
 }
 
