@@ -137,15 +137,17 @@ static int read_slowly(etcd_client *client, int idle_ms, size_t *n, etcd_error *
  * machine is busy: then more patience is needed, but never as much as the program sleeps.) */
 static void a_slow_program_is_no_silence(void **state)
 {
-    source s = {.size = (size_t)512 * 50000, .chunk = 65536}; /* more than the stream's window */
+    source s = {.size = (size_t)512 * 36000, .chunk = 65536}; /* more than the stream's window */
     fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
+    uint8_t digest[ETCD__SHA256_SIZE];
     int rc = ETCD_ERR_TIMED_OUT;
     etcd_error err;
     size_t n = 0;
 
     (void)state;
-    for (int idle_ms = 700; rc != ETCD_OK && idle_ms <= 700 * 16; idle_ms *= 2)
+    snapshot_digest(s.size, digest); /* the server has it ready */
+    for (int idle_ms = 1000; rc != ETCD_OK && idle_ms <= 16000; idle_ms *= 2)
         rc = read_slowly(client, idle_ms, &n, &err);
     if (rc != ETCD_OK)
         fail_msg("%s", err.message);
