@@ -189,7 +189,7 @@ static void open_scene(struct scene *scene, int members, bool election)
         scene->clients[i] = real_client_with(ETCD_CLIENT(.endpoints = endpoints, .backoff_base_ms = 20, .backoff_max_ms = 200));
     scene->arena.election = election;
     scene->arena.turns = turns_of_each();
-    scene->arena.deadline = real_now_ms() + END_MS;
+    scene->arena.deadline = real_now_ms() + (int64_t)END_MS * (scene->arena.turns > TURNS ? scene->arena.turns / TURNS : 1);
     assert_int_equal(pthread_mutex_init(&scene->arena.lock, NULL), 0);
     for (int i = 0; i < CONTENDERS; i++) {
         scene->contenders[i] = (struct contender){&scene->arena, scene->clients[i % CLIENTS], i};
