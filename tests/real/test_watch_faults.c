@@ -72,12 +72,13 @@ static uint64_t cut_at(uint64_t i)
     return i % 6 == 5 ? 590000 + i * 37813 % 600000 : 200 + i * 4327 % 260000;
 }
 
+/* In portions, for a server reads all that is behind a watch anew each time it is taken up. */
 static void cuts_in_a_backlog(void **state)
 {
+    enum { PORTION = 20000, KEYS = 20 };
     static const char *const flags[] = {"--max-request-bytes=65536", NULL}; /* fragments of half a megabyte */
-    int64_t events = from_environment("ETCD3_EVENTS", 20000), cuts = from_environment("ETCD3_DISCONNECTS", 30);
-    bool many = events > 100000;
-    unsigned keys = many ? 100 : 20;
+    int64_t events = from_environment("ETCD3_EVENTS", PORTION), cuts = from_environment("ETCD3_DISCONNECTS", 30);
+    int64_t portions = (events + PORTION - 1) / PORTION, armed = 0;
     struct etcd_server *server = server_with(flags, 1);
     etcd_client *writer = client_of(server), *client;
     fault_proxy *proxy = fault_proxy_start(etcd_server_endpoint(server, 0));
@@ -87,14 +88,18 @@ static void cuts_in_a_backlog(void **state)
     etcd_error err;
 
     (void)state;
-    for (int64_t n = 0; n < events; n += keys)
-        write_keys(writer, &history, keys, many ? 200 : 1000);
-    for (int64_t i = 0; i < cuts; i++)
-        fault_proxy_cut_next(proxy, FAULT_DOWN, cut_at((uint64_t)i));
     client = through(proxy);
-    watch = watching_open(client, "w/", ETCD_WATCH(.prefix = true, .start_revision = history.entries[0].revision,
-                                                   .buffer_bytes = 4 << 20));
-    assert_int_equal(history_await(&history, watch), events);
+    watch = watching_open(client, "w/", ETCD_WATCH(.prefix = true, .start_revision = 1, .buffer_bytes = 4 << 20));
+    for (int64_t i = 1; i <= portions; i++) {
+        fault_proxy_refuse(proxy);
+        fault_proxy_reset(proxy);
+        for (int64_t n = 0; n < PORTION; n += KEYS)
+            write_keys(writer, &history, KEYS, portions > 5 ? 200 : 1000);
+        for (; armed < cuts * i / portions; armed++)
+            fault_proxy_cut_next(proxy, FAULT_DOWN, cut_at((uint64_t)armed));
+        fault_proxy_resume(proxy);
+        assert_int_equal(history_await(&history, watch), PORTION);
+    }
     assert_ok(etcd_watch_get_stats(watch, &stats, &err), &err);
     print_message("%lld events, %lld responses, %zu connections, %lld resumes, %lld stalls\n", (long long)stats.events,
                   (long long)stats.responses, fault_proxy_count(proxy), (long long)stats.resumes, (long long)stats.stalls);
