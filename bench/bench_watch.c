@@ -437,7 +437,9 @@ static void measure_flood(void)
     etcd_error err;
 
     server_start(&s, endpoint);
-    check(etcd_client_new(ETCD_CLIENT(.endpoints = endpoint, .manual = !is_mode("next"), .watch_buffer_bytes = PLENTY), &r.client, &err), &err);
+    check(etcd_client_new(ETCD_CLIENT(.endpoints = endpoint, .manual = !is_mode("next"), .watch_buffer_bytes = PLENTY),
+                          &r.client, &err),
+          &err);
     open_watches(&r, true);
     while (atomic_load(&r.created) < o.watches || !atomic_load(&s.ready))
         advance(&r);

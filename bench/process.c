@@ -1,5 +1,5 @@
-/* Runs a command some times, one after the other, and prints what each run took: wall clock and CPU in microseconds, and the peak of
- * its memory in KiB. Its own memory is small, as the peak of a process counts what it had before exec.
+/* Runs a command some times, one after the other, and prints what each run took: wall clock and CPU in microseconds, and
+ * the peak of its memory in KiB. Its own memory is small, as the peak of a process counts what it had before exec.
  *
  *     process COUNT COMMAND [ARGUMENT...] */
 #include <fcntl.h>
@@ -59,7 +59,8 @@ int main(int argc, char **argv)
             fprintf(stderr, "process: %s ended with %d\n", argv[2], status);
             return 1;
         }
-        printf("%lld %lld %ld\n", (long long)(now_us() - begin), (long long)(us(used.ru_utime) + us(used.ru_stime)), used.ru_maxrss);
+        printf("%lld %lld %ld\n", (long long)(now_us() - begin), (long long)(us(used.ru_utime) + us(used.ru_stime)),
+               used.ru_maxrss);
     }
     return 0;
 }
