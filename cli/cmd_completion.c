@@ -76,16 +76,13 @@ static void print_script(const char *script, const char *program)
     }
 }
 
-static void fail_with_usage(const cli *c, const char *format, const char *quoted, size_t n)
+/* Ends the line of an error that was begun, and says how the command is used. */
+static int fail_with_usage(cli *c)
 {
-    fputs("Error: ", stderr);
-    if (quoted)
-        fprintf(stderr, "invalid argument %s for \"%s completion\"", quoted, c->program);
-    else
-        fprintf(stderr, "%s %zu", format, n);
     putc('\n', stderr);
     cli_usage(stderr, c->program, c->line.command);
     putc('\n', stderr);
+    return CLI_ERROR;
 }
 
 static int run_completion(cli *c)
@@ -93,8 +90,8 @@ static int run_completion(cli *c)
     char *quoted;
 
     if (cli_n_args(c) != 1) {
-        fail_with_usage(c, "accepts 1 arg(s), received", NULL, cli_n_args(c));
-        return CLI_ERROR;
+        fprintf(stderr, "Error: accepts 1 arg(s), received %zu", cli_n_args(c));
+        return fail_with_usage(c);
     }
     for (size_t i = 0; i < N_SCRIPTS; i++)
         if (strcmp(cli_arg(c, 0), scripts[i].shell) == 0) {
@@ -102,9 +99,9 @@ static int run_completion(cli *c)
             return CLI_OK;
         }
     quoted = cli_quoted(cli_arg(c, 0), strlen(cli_arg(c, 0)));
-    fail_with_usage(c, NULL, quoted, 0);
+    fprintf(stderr, "Error: invalid argument %s for \"%s completion\"", quoted ? quoted : "", c->program);
     free(quoted);
-    return CLI_ERROR;
+    return fail_with_usage(c);
 }
 
 const cli_command cli_completion = {

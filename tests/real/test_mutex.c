@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/alloc.h"
 #include "harness/fault_proxy.h"
 #include "recipes.h"
 
@@ -755,75 +754,6 @@ static void in_a_child_it_is_inert(void **state)
     etcd_client_free(client);
 }
 
-/* ---- out of memory ---- */
-
-/* Another session waits for the lock until it is given up. */
-static int hand_over(etcd_client *client, etcd_mutex *mutex, const char *name)
-{
-    struct real_ending ending = REAL_ENDING;
-    etcd_session *session = NULL;
-    etcd_mutex *next = NULL;
-    int rc = etcd_session_new(client, ETCD_SESSION(.ttl_s = 5, .call = PATIENT), &session, NULL);
-
-    if (rc == ETCD_OK)
-        rc = etcd_mutex_new(session, ETCD_STR(name), &next, NULL);
-    if (rc == ETCD_OK && etcd_mutex_lock(next, ETCD_CALL(.timeout_ms = 20), NULL) != ETCD_ERR_DEADLINE_EXCEEDED)
-        rc = -1001; /* or out of memory */
-    if (rc == ETCD_OK)
-        rc = etcd_mutex_lock_async(next, PATIENT, recipe_on_mutex, &ending, NULL, NULL);
-    if (rc == ETCD_OK) {
-        rc = etcd_mutex_unlock(mutex, PATIENT, NULL);
-        while (rc == ETCD_OK && real_times_ended(&ending) == 0)
-            (void)etcd_client_process(client, -1, NULL);
-        rc = rc == ETCD_OK ? ending.code : rc;
-    }
-    etcd_mutex_free(next);
-    etcd_session_free(session);
-    return rc;
-}
-
-static int lock_once(void *arg)
-{
-    static int number;
-    etcd_client *client = NULL;
-    etcd_session *session = NULL;
-    etcd_mutex *mutex = NULL;
-    char name[32];
-    int rc;
-
-    (void)arg;
-    snprintf(name, sizeof name, "memory/%d", number++); /* a session that could not be closed still has its own */
-    rc = etcd_client_new(
-        ETCD_CLIENT(.endpoints = etcd_server_endpoints(real_server()), .manual = true, .backoff_base_ms = 1, .backoff_max_ms = 1),
-        &client, NULL);
-    if (rc == ETCD_OK)
-        rc = etcd_session_new(client, ETCD_SESSION(.ttl_s = 5, .call = PATIENT), &session, NULL);
-    if (rc == ETCD_OK)
-        rc = etcd_mutex_new(session, ETCD_STR(name), &mutex, NULL);
-    if (rc == ETCD_OK)
-        rc = etcd_mutex_lock(mutex, PATIENT, NULL);
-    if (rc == ETCD_OK && !etcd_mutex_held(mutex))
-        rc = -1000;
-    if (rc == ETCD_OK)
-        rc = etcd_mutex_unlock(mutex, PATIENT, NULL);
-    if (rc == ETCD_OK)
-        rc = etcd_mutex_try_lock(mutex, PATIENT, NULL);
-    if (rc == ETCD_OK)
-        rc = hand_over(client, mutex, name);
-    etcd_mutex_free(mutex);
-    etcd_session_free(session);
-    etcd_client_free(client);
-    return rc;
-}
-
-static void every_allocation_may_fail(void **state)
-{
-    (void)state;
-    (void)real_server();
-    etcd_test_alloc_install();
-    (void)etcd_test_alloc_sweep(lock_once, NULL);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_lock_is_the_oldest_key_of_its_name),
     cmocka_unit_test(each_lock_has_a_higher_token),
@@ -850,7 +780,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(closing_the_client_ends_the_wait),
     cmocka_unit_test(what_makes_no_sense_is_refused),
     cmocka_unit_test(in_a_child_it_is_inert),
-    cmocka_unit_test(every_allocation_may_fail),
 };
 
 int main(int argc, char **argv)
