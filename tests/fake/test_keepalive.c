@@ -468,7 +468,7 @@ static void a_child_only_frees(void **state)
     before = asked();
     pid = fork();
     if (pid == 0)
-        _exit(child(client, a, b));
+        etcd_test_child_exit(child(client, a, b));
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));

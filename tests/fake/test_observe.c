@@ -239,7 +239,7 @@ static void a_child_has_nothing_of_it(void **state)
 
         assert_true(child >= 0);
         if (child == 0)
-            _exit(in_child(client, observe, client_first));
+            etcd_test_child_exit(in_child(client, observe, client_first));
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);

@@ -544,7 +544,7 @@ static void a_child_only_frees(void **state)
 
         assert_true(child >= 0);
         if (child == 0)
-            _exit(in_child(client, range, client_first));
+            etcd_test_child_exit(in_child(client, range, client_first));
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);
