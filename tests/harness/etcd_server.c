@@ -289,6 +289,27 @@ static void remove_tree(const char *path)
         nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* `to` is replaced. What is preallocated becomes holes: data may be in memory. */
+static int copy_tree(const char *from, const char *to)
+{
+    pid_t pid;
+    int status;
+
+    remove_tree(to);
+    pid = fork();
+    if (pid == 0) {
+        execlp("cp", "cp", "-a", "--sparse=always", "--", from, to, (char *)NULL);
+        _exit(127);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    complain("cannot copy %s to %s", from, to);
+    return -1;
+}
+
 static void show_log(const struct etcd_server *server, int member)
 {
     char path[PATH_SIZE + 16], line[1024];
@@ -386,6 +407,9 @@ static void add_settings(struct etcd_server *server, int member)
         add_arg(args, "--trusted-ca-file=%s", options->ca_file);
         add_arg(args, "--client-cert-auth");
     }
+    if (options->watch_progress_ms > 0)
+        add_arg(args, "--%swatch-progress-notify-interval=%dms", server->minor < 6 ? "experimental-" : "",
+                options->watch_progress_ms);
     for (size_t i = 0; options->flags != NULL && options->flags[i] != NULL; i++)
         add_arg(args, "%s", options->flags[i]);
 }
@@ -593,6 +617,30 @@ int etcd_server_restart(struct etcd_server *server, int member)
         return -1;
     }
     return spawn(server, member);
+}
+
+/* The copy is beside the data, and vanishes with it. */
+static int copy_data(struct etcd_server *server, int member, bool back)
+{
+    char data[PATH_SIZE + 16], copy[PATH_SIZE + 16];
+
+    if (running(server, member)) {
+        complain("member %d runs", member);
+        return -1;
+    }
+    snprintf(data, sizeof data, "%s/m%d", server->data, member);
+    snprintf(copy, sizeof copy, "%s/m%d.saved", server->data, member);
+    return back ? copy_tree(copy, data) : copy_tree(data, copy);
+}
+
+int etcd_server_save(struct etcd_server *server, int member)
+{
+    return copy_data(server, member, false);
+}
+
+int etcd_server_restore(struct etcd_server *server, int member)
+{
+    return copy_data(server, member, true);
 }
 
 int etcd_server_add(struct etcd_server *server)

@@ -25,6 +25,7 @@ struct etcd_server_options {
     const char *cert_file;    /* with key_file: clients come over TLS, and endpoints are "https://..." */
     const char *key_file;
     const char *ca_file; /* clients must show a certificate of this CA */
+    int watch_progress_ms; /* how often watches that want it are told of progress; 0: etcd's default, 10 minutes */
 };
 
 /** Starts a cluster and waits until every member is healthy. `options` may be NULL. NULL after a failure. */
@@ -56,6 +57,11 @@ int etcd_server_signal(struct etcd_server *server, int member, int signal_number
 
 /** Starts a member that is down on its ports and data. Does not wait until it is healthy. 0, or -1. */
 int etcd_server_restart(struct etcd_server *server, int member);
+
+/** Keeps a copy of the data of a member that is down, in place of one kept before; and puts the copy in place of its data, as one
+ * does who restores a backup. 0, or -1. */
+int etcd_server_save(struct etcd_server *server, int member);
+int etcd_server_restore(struct etcd_server *server, int member);
 
 /** One more member: its number, with ports but not running, or -1. The test adds it to the cluster by its peer URL and then
  * starts it with etcd_server_join(), which returns 0, or -1, and does not wait until it is healthy. */
