@@ -4,6 +4,9 @@
 #include "hold.h"
 #include "print.h"
 
+#include <signal.h>
+#include <stdlib.h>
+
 static void on_session(etcd_session *session, const etcd_error *err, void *arg)
 {
     (void)session;
@@ -37,6 +40,7 @@ void cli_hold_open(cli_hold *hold, cli *c, int64_t ttl_s)
     if (etcd_cancel_new(&hold->cancel, &err) < 0)
         cli_fail_call(CLI_ERROR, &err);
     cli_catch_signals();
+    signal(SIGPIPE, SIG_IGN); /* a reader that has gone must not leave the key behind */
     if (etcd_session_new_async(hold->client,
                                ETCD_SESSION(.call = cli_hold_call(hold), .ttl_s = ttl_s, .lost_fn = on_lost, .lost_arg = hold),
                                on_open, &o, NULL, &err) < 0)
@@ -118,8 +122,12 @@ void cli_hold_print(cli_hold *hold, const char *key, size_t len)
         cli_hold_close(hold);
         cli_fail(CLI_ERROR, "no lock ownership after acquiring");
     }
-    cli_print(hold->c, &cli_key_printer, r.response, NULL);
+    bool printed = cli_try_print(hold->c, &cli_key_printer, r.response, NULL);
     etcd_response_free(r.response);
+    if (printed)
+        return;
+    cli_hold_close(hold);
+    exit(CLI_IO); /* quietly */
 }
 
 bool cli_hold_until_signal(cli_hold *hold)

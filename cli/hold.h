@@ -26,7 +26,7 @@ const etcd_call_options *cli_hold_call(cli_hold *hold);
 /** Waits for a call that was made with these options. False when a signal canceled it; other errors end the program. */
 bool cli_hold_wait(cli_hold *hold, cli_pending *pending);
 
-/** Prints the key that is held, as `get` does. */
+/** Prints the key that is held, as `get` does. When nobody reads it, ends the session and the program. */
 void cli_hold_print(cli_hold *hold, const char *key, size_t len);
 
 /** Waits until a signal comes. False: the session was lost before. */

@@ -27,7 +27,7 @@ static void print_protobuf(const cli *c, const cli_printer *printer, const void 
     etcd_response_free(encoded);
 }
 
-void cli_print(cli *c, const cli_printer *printer, const void *response, const void *arg)
+bool cli_try_print(cli *c, const cli_printer *printer, const void *response, const void *arg)
 {
     cli_print_fn *print = NULL;
 
@@ -59,6 +59,11 @@ void cli_print(cli *c, const cli_printer *printer, const void *response, const v
     } else {
         cli_fail_format(c);
     }
-    if (fflush(stdout) != 0)
+    return fflush(stdout) == 0;
+}
+
+void cli_print(cli *c, const cli_printer *printer, const void *response, const void *arg)
+{
+    if (!cli_try_print(c, printer, response, arg))
         exit(CLI_IO); /* nobody reads any more: quietly */
 }

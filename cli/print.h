@@ -25,8 +25,11 @@ typedef struct cli_printer {
     bool no_protobuf;       /* etcdctl refuses it */
 } cli_printer;
 
-/** Prints a response to stdout in the format of --write-out, and flushes. */
+/** Prints a response to stdout in the format of --write-out, and flushes. Ends the program when that fails. */
 void cli_print(cli *c, const cli_printer *printer, const void *response, const void *arg);
+
+/** The same, but for an output that cannot be written, which ends no program: false. */
+bool cli_try_print(cli *c, const cli_printer *printer, const void *response, const void *arg);
 
 /** "<format> not supported as output format", exit 4. */
 __attribute__((noreturn)) void cli_fail_format(const cli *c);

@@ -203,10 +203,17 @@ static void run_command(cli *c, char *const *command, const etcd_watch_response 
     exit(CLI_ERROR);
 }
 
+/** Up to where the server's compaction went that ended a watch: the last number of the library's message. 0: another end. */
+static int64_t compact_revision(const etcd_error *err)
+{
+    const char *number = strrchr(err->message, ' ');
+    return err->code == ETCD_ERR_COMPACTED && number ? strtoll(number, NULL, 10) : 0;
+}
+
 /** Tells the end of a watch. */
 static void print_end(cli *c, const etcd_error *err)
 {
-    const etcd_watch_response empty = {.type = ETCD_WATCH_EVENTS};
+    const etcd_watch_response empty = {.type = ETCD_WATCH_EVENTS, .compact_revision = compact_revision(err)};
     /* The general text of an error of the server's, as the library's own says more; else the server's words */
     fprintf(stderr, "watch was canceled (%s)\n", err->code <= -201 ? etcd_error_text(err->code) : err->message);
     if (c->format == CLI_JSON) {

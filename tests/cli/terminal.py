@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""etcd3ctl on a terminal: prompts of transactions and passwords, what is shown of binary values, and pipes that close.
+"""etcd3ctl on a terminal: prompts of transactions and passwords, what is shown of binary values, pipes that close, and the
+release of what is held.
 
 usage: tests/cli/terminal.py ETCD3CTL [TEST...]
 
@@ -12,6 +13,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -156,6 +158,110 @@ def test_output_that_cannot_be_written(program):
         done = subprocess.run([program, "get", "terminal"], stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False,
                               env={"PATH": os.environ["PATH"], "ETCDCTL_ENDPOINTS": os.environ["ETCD3_ENDPOINTS"]})
     equal(done.returncode, 6)
+
+
+HOLDERS = (("lock", "held", "--ttl", "60"), ("elect", "held", "a value"))
+# A holder that said nothing would keep the key for 60 s
+RELEASE_S = 10
+
+
+def environment():
+    return {"PATH": os.environ["PATH"], "ETCDCTL_ENDPOINTS": os.environ["ETCD3_ENDPOINTS"], "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")}
+
+
+def await_keys(program, count):
+    """Until there are so many keys of holders and of those who wait."""
+    end = time.monotonic() + PATIENCE_S
+    while len(found := plain(program, "get", "held", "--prefix", "--keys-only").stdout.split()) != count:
+        if time.monotonic() > end:
+            raise AssertionError(f"{found} instead of {count} keys")
+        time.sleep(0.02)
+
+
+def nothing_left(program):
+    """No key and no lease: the program does not wait longer than a second for the answer, so it may take another moment."""
+    end = time.monotonic() + RELEASE_S
+    while True:
+        found = [plain(program, *words).stdout for words in (("get", "held", "--prefix", "--keys-only"), ("lease", "list"))]
+        if found == [b"", b"found 0 leases\n"]:
+            return
+        if time.monotonic() > end:
+            raise AssertionError(f"left behind: {found}")
+        time.sleep(0.02)
+
+
+def hold(program, arguments):
+    """A process that holds the key or waits for it; its output is read without a buffer, so that select() sees all."""
+    return subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment())
+
+
+def await_key(process, wait_s=PATIENCE_S):
+    """The first of what it prints: it holds the key."""
+    if not select.select([process.stdout], [], [], wait_s)[0] or not (seen := process.stdout.read(4096)).startswith(b"held/"):
+        raise AssertionError("did not get the key")
+    return seen
+
+
+def test_signals_release_at_once(program):
+    for arguments in HOLDERS:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with hold(program, arguments) as holder, hold_second(program, arguments, holder) as second:
+                try:
+                    begin = time.monotonic()
+                    holder.send_signal(number)
+                    await_key(second, RELEASE_S)
+                    print(f"        {arguments[0]}, {number.name}: the next one has it after {(time.monotonic() - begin) * 1e3:.1f} ms")
+                    equal((holder.wait(PATIENCE_S), holder.stderr.read()), (0, b""))
+                    second.send_signal(number)
+                    equal((second.wait(PATIENCE_S), second.stderr.read()), (0, b""))
+                finally:
+                    holder.kill()
+                    second.kill()
+            nothing_left(program)
+
+
+def hold_second(program, arguments, holder):
+    """One who waits while `holder` has the key."""
+    try:
+        await_key(holder)
+        second = hold(program, arguments)
+    except AssertionError:
+        holder.kill()
+        raise
+    try:
+        await_keys(program, 2)
+    except AssertionError:
+        holder.kill()
+        second.kill()
+        second.wait()
+        raise
+    return second
+
+
+def test_an_interrupt_typed_releases(program):
+    for arguments in HOLDERS:
+        terminal = Terminal(program, arguments)
+        terminal.expect(b"held/")
+        terminal.type(b"\x03")
+        equal(terminal.finish(), 0)
+        nothing_left(program)
+
+
+def test_a_closed_pipe_leaves_no_key(program):
+    for arguments in HOLDERS:
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([program, *arguments], stdout=writer, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False, env=environment())
+        os.close(writer)
+        equal((done.returncode, done.stderr), (6, b""))
+        nothing_left(program)
+
+
+def test_a_command_under_the_lock_knows_closed_pipes(program):
+    script = f"{program} lock held -- sh -c 'yes | head -c 1; exit 7' | cat; {program} lock held yes | head -c 1"
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, timeout=PATIENCE_S, check=False, env=environment())
+    equal((done.stdout, done.stderr), (b"yy", b"Error: exit status 7\nError: signal: broken pipe\n"))
+    nothing_left(program)
 
 
 def main():
