@@ -48,6 +48,8 @@ bench: | build
 	@cmake --build --preset release --target canned_server bare_socket bench_client bench_stm bench_codec bench_failover bench_watch process etcd3ctl
 	@bench/run
 	@bench/ctl
+	@scripts/build-benchmark || true
+	@bench/load
 
 fuzz: | build
 	@scripts/ensure-deps fuzz
