@@ -54,7 +54,7 @@ typedef struct etcd_watch_response {
     int64_t revision;            /**< see the types; of events: that of the last one */
     const etcd_event *events;    /**< in the order of their revisions */
     size_t n_events;
-    int64_t compact_revision;    /**< ETCD_WATCH_GAP */
+    int64_t compact_revision;    /**< ETCD_WATCH_GAP: at least up to it */
     const etcd_kv *kvs;          /**< ETCD_WATCH_LISTED */
     size_t n_kvs;
     bool more;                   /**< ETCD_WATCH_LISTED */
@@ -110,9 +110,13 @@ ETCD_EXPORT int etcd_watch_start(etcd_client *client, const char *key, size_t ke
  *
  *  ETCD_ERR_TIMED_OUT: none came, the watch goes on. Any other error is the end, and returned again by later calls:
  *  ETCD_ERR_COMPACTED (the next event is gone: the message has the compact revision), ETCD_ERR_WATCH_ROLLED_BACK (the
- *  cluster's revision went backwards: restored from a backup), ETCD_ERR_PERMISSION_DENIED and what else the server
- *  answers, ETCD_ERR_CANCELED, ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would
- *  have to wait. Since 0.1. */
+ *  cluster's revision went backwards: restored from a backup; not noticed if it has passed the old one again before the
+ *  watch is back), ETCD_ERR_PERMISSION_DENIED and what else the server answers, ETCD_ERR_CANCELED, ETCD_ERR_CLOSED,
+ *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to wait.
+ *
+ *  What has arrived together may come in one response, so its events may be of several revisions. A watch of keys that do
+ *  not change is at a compacted revision after a long break, though nothing of its own was lost, unless progress_notify
+ *  moves it. Since 0.1. */
 ETCD_EXPORT int etcd_watch_next(etcd_watch *watch, int64_t timeout_ms, etcd_watch_response **out, etcd_error *err);
 
 /** A descriptor for poll() and the like, readable when etcd_watch_next() has something without waiting. It is the
