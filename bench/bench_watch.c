@@ -35,7 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KEY "bench/key0000000" /* what bench_client puts */
+#define KEY "bench/key0000000"    /* what bench_client puts */
 #define PLENTY ((int64_t)1 << 33) /* of buffer: a consumer that falls behind is another figure */
 
 typedef struct options {
@@ -44,8 +44,14 @@ typedef struct options {
     double seconds, warmup;
 } options;
 
-static options o = {.what = "flood", .mode = "callback", .watches = 1, .batch = 1, .responses = 200000, .value_len = 64,
-                    .seconds = 1, .warmup = 0.2};
+static options o = {.what = "flood",
+                    .mode = "callback",
+                    .watches = 1,
+                    .batch = 1,
+                    .responses = 200000,
+                    .value_len = 64,
+                    .seconds = 1,
+                    .warmup = 0.2};
 
 static void check(int rc, const etcd_error *err)
 {
@@ -437,8 +443,8 @@ static void measure_flood(void)
     etcd_error err;
 
     server_start(&s, endpoint);
-    check(etcd_client_new(ETCD_CLIENT(.endpoints = endpoint, .manual = !is_mode("next"), .watch_buffer_bytes = PLENTY),
-                          &r.client, &err),
+    check(etcd_client_new(ETCD_CLIENT(.endpoints = endpoint, .manual = !is_mode("next"), .watch_buffer_bytes = PLENTY), &r.client,
+                          &err),
           &err);
     open_watches(&r, true);
     while (atomic_load(&r.created) < o.watches || !atomic_load(&s.ready))

@@ -39,9 +39,9 @@ struct cli {
     char *endpoints;     /* comma-separated, as the client got them */
     etcd_call_options call;
     bool is_set_up;
-    bool threads;        /* the client gets an I/O thread: for commands that set it before cli_client() */
-    bool in_lines;       /* this is a line of a command's input: stdin has no value for it */
-    char *password;      /* as it was asked for */
+    bool threads;   /* the client gets an I/O thread: for commands that set it before cli_client() */
+    bool in_lines;  /* this is a line of a command's input: stdin has no value for it */
+    char *password; /* as it was asked for */
 };
 
 /* -- arguments and flags -- */

@@ -14,7 +14,7 @@ typedef struct cli cli;
 
 typedef enum cli_flag_type {
     CLI_BOOL,
-    CLI_INT,     /* 64 bits; "0x10", "0b1" and "0o7" are understood */
+    CLI_INT, /* 64 bits; "0x10", "0b1" and "0o7" are understood */
     CLI_UINT,
     CLI_STRING,
     CLI_STRINGS, /* comma-separated, may be repeated */
@@ -26,7 +26,7 @@ typedef struct cli_flag {
     const char *usage;   /* one line of help */
     const char *initial; /* the default as one would write it; NULL: false, 0 or empty */
     cli_flag_type type;
-    char shorthand;      /* 0: none */
+    char shorthand; /* 0: none */
 } cli_flag;
 
 /** Groups of commands in the help, in its order. */
@@ -42,8 +42,8 @@ typedef struct cli_command {
     const cli_flag *flags;   /* in any order; help sorts them */
     size_t n_flags;
     const struct cli_command *also_flags_of; /* a parent whose flags are this command's, too; NULL: none */
-    bool plain_usage;        /* neither "[flags]" behind the usage nor, of a parent, "Use ..." behind the summary */
-    int (*run)(cli *c);      /* returns the exit status; NULL: a mere parent, whose help is shown */
+    bool plain_usage;   /* neither "[flags]" behind the usage nor, of a parent, "Use ..." behind the summary */
+    int (*run)(cli *c); /* returns the exit status; NULL: a mere parent, whose help is shown */
 } cli_command;
 
 /** The flags of a command's table: `.flags = x, .n_flags = ...` in one. */

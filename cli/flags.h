@@ -9,13 +9,13 @@
 
 typedef struct cli_flag_value {
     const cli_flag *flag;
-    bool changed;      /* given on the command line or by the environment */
-    int64_t number;    /* bool, int, duration in nanoseconds */
-    uint64_t natural;  /* uint */
-    const char *text;  /* string, and what was given for any other */
-    char **items;      /* strings */
+    bool changed;     /* given on the command line or by the environment */
+    int64_t number;   /* bool, int, duration in nanoseconds */
+    uint64_t natural; /* uint */
+    const char *text; /* string, and what was given for any other */
+    char **items;     /* strings */
     size_t n_items;
-    char *storage;     /* of `text`, when it is ours */
+    char *storage; /* of `text`, when it is ours */
 } cli_flag_value;
 
 typedef struct cli_flag_set {

@@ -200,14 +200,13 @@ static void write_program(void)
 {
     FILE *out = open_page(PROGRAM, "A command line client for etcd 3");
 
-    fputs(
-        ".Nm\n.Ar command\n.Op Ar options\n.Op Ar arguments\n.Sh DESCRIPTION\n"
-        "Reads, writes and watches the keys of an etcd cluster, and looks after the cluster itself.\n"
-        "Called by the name\n.Nm etcdctl\n"
-        "it is a drop-in for that program: commands, flags, output and exit codes are the same.\n"
-        ".Pp\nA command may be cut short as long as it is unique.\n"
-        "Flags may stand anywhere; the last of several wins;\n.Fl Fl\nends them.\n.Sh COMMANDS\n",
-        out);
+    fputs(".Nm\n.Ar command\n.Op Ar options\n.Op Ar arguments\n.Sh DESCRIPTION\n"
+          "Reads, writes and watches the keys of an etcd cluster, and looks after the cluster itself.\n"
+          "Called by the name\n.Nm etcdctl\n"
+          "it is a drop-in for that program: commands, flags, output and exit codes are the same.\n"
+          ".Pp\nA command may be cut short as long as it is unique.\n"
+          "Flags may stand anywhere; the last of several wins;\n.Fl Fl\nends them.\n.Sh COMMANDS\n",
+          out);
     list_commands(out, NULL);
     fputs(".Sh OPTIONS\nThese are for all commands.\n"
           "Durations are written as \\(lq1.5s\\(rq, \\(lq100ms\\(rq, \\(lq1h\\(rq.\n",

@@ -13,11 +13,11 @@ typedef struct cli_line {
     const cli_command *command; /* NULL: the program itself */
     cli_flag_set globals;
     cli_flag_set locals;
-    cli_flag_set inherited;         /* of `also_flags_of` */
-    bool help;                  /* -h or --help was given */
-    char **args;                /* what is left, in order */
+    cli_flag_set inherited; /* of `also_flags_of` */
+    bool help;              /* -h or --help was given */
+    char **args;            /* what is left, in order */
     size_t n_args;
-    int64_t dash;               /* how many of them came before "--"; -1 without one */
+    int64_t dash; /* how many of them came before "--"; -1 without one */
 } cli_line;
 
 typedef enum cli_parse_result {

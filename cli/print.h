@@ -16,7 +16,7 @@
 typedef void cli_print_fn(FILE *out, const cli *c, const void *response, const void *arg);
 
 typedef struct cli_printer {
-    int type;               /* of etcd_call_type: what the response is; 0: none of these, so json needs a function */
+    int type; /* of etcd_call_type: what the response is; 0: none of these, so json needs a function */
     cli_print_fn *simple;
     cli_print_fn *fields;   /* NULL: not supported */
     cli_print_fn *table;    /* NULL: not supported */

@@ -33,8 +33,7 @@ static bool print(const etcd_watch_response *response)
         if (event->type == ETCD_EVENT_PUT)
             printf("%s is %s now\n", event->kv->key.data, event->kv->value.data);
         else
-            printf("%s was deleted; it was %s\n", event->kv->key.data,
-                   event->prev_kv ? event->prev_kv->value.data : "something");
+            printf("%s was deleted; it was %s\n", event->kv->key.data, event->prev_kv ? event->prev_kv->value.data : "something");
         over = over || event->type == ETCD_EVENT_DELETE;
     }
     return over;

@@ -78,8 +78,8 @@ ETCD_EXPORT int etcd_snapshot_write(etcd_client *client, int fd, const etcd_snap
 
 /** Gives a snapshot to a function, called on the calling thread. It is good once this has returned ETCD_OK. Errors as of
  *  etcd_snapshot_save(). Since 0.1. */
-ETCD_EXPORT int etcd_snapshot_read(etcd_client *client, etcd_snapshot_data_fn fn, void *arg,
-                                   const etcd_snapshot_options *options, etcd_snapshot_response **out, etcd_error *err);
+ETCD_EXPORT int etcd_snapshot_read(etcd_client *client, etcd_snapshot_data_fn fn, void *arg, const etcd_snapshot_options *options,
+                                   etcd_snapshot_response **out, etcd_error *err);
 
 /** Called with each part, which is the callee's to free, and once at the end with `part` NULL: `err` is NULL when the
  *  snapshot is whole and verified, else why it failed (ETCD_ERR_CANCELED after etcd_snapshot_cancel()). On the driving

@@ -54,18 +54,18 @@ typedef struct etcd_watch_response {
     int64_t revision;            /**< see the types; of events: that of the last one */
     const etcd_event *events;    /**< in the order of their revisions */
     size_t n_events;
-    int64_t compact_revision;    /**< ETCD_WATCH_GAP: at least up to it */
-    const etcd_kv *kvs;          /**< ETCD_WATCH_LISTED */
+    int64_t compact_revision; /**< ETCD_WATCH_GAP: at least up to it */
+    const etcd_kv *kvs;       /**< ETCD_WATCH_LISTED */
     size_t n_kvs;
-    bool more;                   /**< ETCD_WATCH_LISTED */
-    etcd_bytes reason;           /**< ETCD_WATCH_DISCONNECTED */
+    bool more;         /**< ETCD_WATCH_LISTED */
+    etcd_bytes reason; /**< ETCD_WATCH_DISCONNECTED */
 } etcd_watch_response;
 
 typedef struct etcd_watch_options {
     size_t size;
-    bool prefix;            /**< every key that starts with `key`; at most one of prefix, from_key and range_end */
-    bool from_key;          /**< every key at or behind `key` */
-    const char *range_end;  /**< every key in [key, range_end); NULL: only `key` */
+    bool prefix;           /**< every key that starts with `key`; at most one of prefix, from_key and range_end */
+    bool from_key;         /**< every key at or behind `key` */
+    const char *range_end; /**< every key in [key, range_end); NULL: only `key` */
     int64_t range_end_len;
     int64_t start_revision; /**< the first revision wanted; 0: what happens from now on */
     bool prev_kv;           /**< events carry the key-value before the change */

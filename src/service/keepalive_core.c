@@ -13,11 +13,11 @@
 #include <string.h>
 
 #define TTL_MAX_S (INT64_MAX / 4 / ETCD__SECOND) /* what is longer than seventy years is cut */
-#define TOGETHER (50 * ETCD__MS)           /* renewals due within this time leave with one write */
-#define BURST 1000                         /* requests in one run, so that other calls get their turn */
-#define PATIENCE (10 * ETCD__SECOND)       /* with an answer, for a lease of which nothing is known */
-#define PATIENCE_LEAST (250 * ETCD__MS)    /* with a stream that was opened just now */
-#define BACKOFF_FIRST (20 * ETCD__MS)      /* at most: it is all jitter */
+#define TOGETHER (50 * ETCD__MS)                 /* renewals due within this time leave with one write */
+#define BURST 1000                               /* requests in one run, so that other calls get their turn */
+#define PATIENCE (10 * ETCD__SECOND)             /* with an answer, for a lease of which nothing is known */
+#define PATIENCE_LEAST (250 * ETCD__MS)          /* with a stream that was opened just now */
+#define BACKOFF_FIRST (20 * ETCD__MS)            /* at most: it is all jitter */
 #define BACKOFF_BASE (50 * ETCD__MS)
 #define BACKOFF_MAX ETCD__SECOND
 #define BACKOFF_LEAST (5 * ETCD__MS)

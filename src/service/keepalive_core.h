@@ -23,7 +23,7 @@ typedef struct etcd__keepalive_user etcd__keepalive_user;
 
 /** One lease; memory of the binding's, released by released(). */
 struct etcd__keepalive_lease {
-    etcd__heap_node due; /* the key is when it is to be looked at */
+    etcd__heap_node due;         /* the key is when it is to be looked at */
     etcd__keepalive_lease *next; /* in its bucket */
     etcd__keepalive_user *users;
     int64_t id;
@@ -76,12 +76,12 @@ struct etcd__keepalive_core {
     etcd__keepalive_lease *first_bucket; /* what `buckets` is until there is memory for more */
     size_t n_users;
     etcd__keepalive_stream stream;
-    int64_t opened_at;  /* the stream */
-    int64_t heard_at;   /* the last answer on it, or opened_at */
-    int64_t reopen_at;  /* without a stream: when to open one */
-    int failures;       /* streams without any answer, in a row */
-    int refusals;       /* of them, refused for the token */
-    size_t handed_out;  /* requests that wait for flush() */
+    int64_t opened_at;     /* the stream */
+    int64_t heard_at;      /* the last answer on it, or opened_at */
+    int64_t reopen_at;     /* without a stream: when to open one */
+    int failures;          /* streams without any answer, in a row */
+    int refusals;          /* of them, refused for the token */
+    size_t handed_out;     /* requests that wait for flush() */
     etcd_error last_error; /* why the last stream ended; code 0: none has */
 };
 

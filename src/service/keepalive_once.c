@@ -21,7 +21,7 @@ typedef struct once {
     etcd__keepalive_hub *hub;
     etcd__user_call *call;
     etcd__keepalive_lease *room; /* until it has joined */
-    etcd__list node; /* in the hub's calls */
+    etcd__list node;             /* in the hub's calls */
 } once;
 
 static once *once_of(etcd__keepalive_user *user)

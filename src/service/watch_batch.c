@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define SMALL 1024               /* bytes of memory: of a response that is worth copying */
+#define SMALL 1024                /* bytes of memory: of a response that is worth copying */
 #define ENOUGH ((size_t)64 << 10) /* of the one that they are copied into */
 #define FIRST_EVENTS 16
 

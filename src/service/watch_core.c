@@ -20,9 +20,9 @@
 #define BACKOFF_MAX ETCD__SECOND
 #define BACKOFF_STEPS 16
 #define BACKOFF_JITTER 0.5
-#define STEADY ETCD__SECOND            /* a stream that lasted so long is no failure in a row */
-#define FRESH (5 * ETCD__SECOND)       /* how long a renewed token is above suspicion */
-#define ASK_AGAIN (500 * ETCD__MS)     /* progress: servers do not answer while a watcher of the stream lags */
+#define STEADY ETCD__SECOND        /* a stream that lasted so long is no failure in a row */
+#define FRESH (5 * ETCD__SECOND)   /* how long a renewed token is above suspicion */
+#define ASK_AGAIN (500 * ETCD__MS) /* progress: servers do not answer while a watcher of the stream lags */
 
 void etcd__watch_core_init(etcd__watch_core *core, const etcd__watch_ops *ops, size_t total_bytes, uint64_t seed)
 {

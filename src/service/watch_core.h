@@ -67,7 +67,7 @@ struct etcd__watcher {
     int64_t list_revision;         /* the listing's; 0: to be told by the first page */
     char *list_key;                /* where the next page starts; NULL: at the start */
     size_t list_key_len;
-    uint64_t trusted;              /* the stream whose revision is known not to have gone backwards */
+    uint64_t trusted; /* the stream whose revision is known not to have gone backwards */
 
     /* for any thread */
     atomic_bool wants_drain; /* tell etcd__watch_core_drained() once the consumer has taken enough */
@@ -128,8 +128,8 @@ struct etcd__watch_core {
     int64_t now;
     enum { ETCD__WATCH_CLOSED, ETCD__WATCH_OPENING, ETCD__WATCH_OPEN } stream;
     bool serial;
-    bool ended; /* the machine is: nothing is opened any more */
-    bool renewed;        /* the next stream has a new token */
+    bool ended;   /* the machine is: nothing is opened any more */
+    bool renewed; /* the next stream has a new token */
     bool probe_out;
     bool lost;           /* the stream ended, and its watchers were not looked at yet */
     bool again, at_once; /* then: another may be opened; now */
@@ -137,18 +137,18 @@ struct etcd__watch_core {
     uint32_t failures;   /* of streams, in a row */
     uint32_t n_wanting;  /* watchers that need the stream */
     uint32_t n_foreign;
-    uint64_t epoch;      /* counts streams */
+    uint64_t epoch; /* counts streams */
     int64_t opened_at;
     int64_t reopen_at;   /* while closed: not before */
     int64_t fresh_until; /* a refusal of permission is not the token's fault */
     int64_t progress_at; /* when to ask again; ETCD__NEVER: nobody waits */
     int64_t foreign[ETCD__WATCH_FOREIGN];
-    etcd_error why;      /* of the last loss */
+    etcd_error why; /* of the last loss */
     etcd__list queue, doubted, probing;
     etcd__heap timers;
     etcd__watch_slot *slots;
     uint32_t n_slots, cap_slots, free_slot; /* free_slot: index + 1 */
-    int64_t *pending;    /* ring: creates that were not answered, in order; 0: answered out of order */
+    int64_t *pending;                       /* ring: creates that were not answered, in order; 0: answered out of order */
     size_t pending_first, n_pending, pending_cap, pending_bytes;
     _Atomic int64_t resumes, stalls; /* of all watchers; for any thread */
 };

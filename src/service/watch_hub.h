@@ -15,8 +15,8 @@ typedef struct etcd__watch_stream {
     etcd__watch_core core; /* first */
     etcd__watch_hub *hub;
     bool require_leader;
-    bool under_way; /* `call` is the channel's */
-    bool closing;   /* we end it: its on_done says nothing */
+    bool under_way;     /* `call` is the channel's */
+    bool closing;       /* we end it: its on_done says nothing */
     unsigned too_large; /* streams in a row that ended so */
     size_t max_message;
     etcd__call call;
@@ -39,12 +39,7 @@ struct etcd__watch_hub {
 };
 
 /** What any thread may ask the driver to do for a watch. */
-enum {
-    ETCD__WATCH_DO_OPEN = 1,
-    ETCD__WATCH_DO_CANCEL = 2,
-    ETCD__WATCH_DO_PROGRESS = 4,
-    ETCD__WATCH_DO_DRAINED = 8
-};
+enum { ETCD__WATCH_DO_OPEN = 1, ETCD__WATCH_DO_CANCEL = 2, ETCD__WATCH_DO_PROGRESS = 4, ETCD__WATCH_DO_DRAINED = 8 };
 
 struct etcd_watch {
     etcd__watcher watcher; /* first; the driver's but for its atomics */

@@ -9,9 +9,10 @@
 #define FAILED_PRECONDITION 9 /* what the Go client makes of a text that it does not know */
 
 static const char *const code_names[] = {
-    "OK",          "Canceled",         "Unknown",           "InvalidArgument",    "DeadlineExceeded", "NotFound",
-    "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted",          "OutOfRange",
-    "Unimplemented", "Internal",         "Unavailable",       "DataLoss",           "Unauthenticated",
+    "OK",       "Canceled",        "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+    "NotFound", "AlreadyExists",   "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+    "Aborted",  "OutOfRange",      "Unimplemented",    "Internal",          "Unavailable",
+    "DataLoss", "Unauthenticated",
 };
 
 /* Takes `prefix` off the front of a text. */

@@ -533,8 +533,12 @@ static void many_threads_open_cancel_and_free(void **state)
 /* Everything once, in manual mode, so that the order of allocations is the same each time. */
 static int use_all(void *arg)
 {
-    etcd_client_options options = {.size = sizeof options, .endpoints = fake_server_endpoint(arg), .manual = true,
-                                   .backoff_base_ms = 1, .backoff_max_ms = 1, .retry_wait_ms = 1};
+    etcd_client_options options = {.size = sizeof options,
+                                   .endpoints = fake_server_endpoint(arg),
+                                   .manual = true,
+                                   .backoff_base_ms = 1,
+                                   .backoff_max_ms = 1,
+                                   .retry_wait_ms = 1};
     etcd_keepalive *pulled = NULL, *called = NULL;
     etcd_keepalive_response *answer = NULL;
     heard h = {0};

@@ -144,8 +144,9 @@ static void message(const uint8_t *data, size_t len)
 
 static void lose(uint8_t how)
 {
-    static const int codes[] = {ETCD_OK, ETCD_ERR_UNAVAILABLE, ETCD_ERR_INVALID_AUTH_TOKEN, ETCD_ERR_GRPC_PERMISSION_DENIED,
-                                ETCD_ERR_PROTOCOL, ETCD_ERR_NO_MEMORY, ETCD_ERR_INTERNAL, ETCD_ERR_NO_LEADER};
+    static const int codes[] = {
+        ETCD_OK,           ETCD_ERR_UNAVAILABLE, ETCD_ERR_INVALID_AUTH_TOKEN, ETCD_ERR_GRPC_PERMISSION_DENIED,
+        ETCD_ERR_PROTOCOL, ETCD_ERR_NO_MEMORY,   ETCD_ERR_INTERNAL,           ETCD_ERR_NO_LEADER};
     etcd_error why;
 
     if (!open && !opening)

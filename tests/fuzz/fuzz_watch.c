@@ -151,8 +151,8 @@ static void op_unprobe(etcd__watch_core *c)
 }
 
 static const etcd__watch_ops ops = {
-    op_open,  op_close,    op_send,            op_renew, op_wake,   op_deliver, op_moved,
-    op_ended, op_buffered, op_buffered_in_all, op_list,  op_unlist, op_probe,   op_unprobe,
+    op_open,     op_close,           op_send, op_renew,  op_wake,  op_deliver, op_moved, op_ended,
+    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe,
 };
 
 static void take(user *u, bool tell)

@@ -24,7 +24,7 @@ struct etcd_server_options {
     bool unix_socket;         /* listen on a unix socket besides: see etcd_server_unix_endpoint() */
     const char *cert_file;    /* with key_file: clients come over TLS, and endpoints are "https://..." */
     const char *key_file;
-    const char *ca_file; /* clients must show a certificate of this CA */
+    const char *ca_file;   /* clients must show a certificate of this CA */
     int watch_progress_ms; /* how often watches that want it are told of progress; 0: etcd's default, 10 minutes */
 };
 

@@ -190,8 +190,8 @@ static void op_unprobe(etcd__watch_core *core)
 }
 
 static const etcd__watch_ops ops = {
-    op_open,  op_close,    op_send,            op_renew, op_wake,   op_deliver, op_moved,
-    op_ended, op_buffered, op_buffered_in_all, op_list,  op_unlist, op_probe,   op_unprobe,
+    op_open,     op_close,           op_send, op_renew,  op_wake,  op_deliver, op_moved, op_ended,
+    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe,
 };
 
 /* --- the consumers ---------------------------------------------------------------------------- */
@@ -299,8 +299,7 @@ static void take(consumer *c)
     c->buffered -= delivery->bytes;
     m->total -= delivery->bytes;
     etcd_response_free(delivery);
-    if (c->watcher.wants_drain &&
-        etcd__watch_drained_enough(c->buffered, c->watcher.buffer_bytes, m->total, m->core.total_bytes))
+    if (c->watcher.wants_drain && etcd__watch_drained_enough(c->buffered, c->watcher.buffer_bytes, m->total, m->core.total_bytes))
         etcd__watch_core_drained(&c->watcher, m->now);
 }
 

@@ -205,8 +205,8 @@ static void a_way_that_is_cut_again_and_again_does_no_harm(void **state)
     etcd_keepalive *keepalive;
 
     (void)state;
-    client = real_client_with(
-        ETCD_CLIENT(.endpoints = fault_proxy_endpoint(proxy), .backoff_base_ms = 10, .backoff_max_ms = 100));
+    client =
+        real_client_with(ETCD_CLIENT(.endpoints = fault_proxy_endpoint(proxy), .backoff_base_ms = 10, .backoff_max_ms = 100));
     real_grant(0x600, 60);
     keepalive = open_one(client, 0x600, 0);
     for (int i = 0; i < 20; i++) {

@@ -322,7 +322,10 @@ static void await_called(struct called *called, const int *figure, int value)
     pthread_mutex_unlock(&called->lock);
 }
 
-#define CALLED {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+#define CALLED \
+    { \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER \
+    }
 
 static void callbacks(void **state)
 {

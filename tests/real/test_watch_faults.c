@@ -344,8 +344,9 @@ static void open_cluster(struct cluster *c)
     c->server = server_with(NULL, 3);
     c->client = client_of(c->server);
     for (int i = 0; i < 3; i++) {
-        c->watches[i] = watching_open(c->client, "w/", ETCD_WATCH(.prefix = true, .created_notify = true,
-                                                                  .require_leader = i == 1, .buffer_bytes = 16 << 20));
+        c->watches[i] =
+            watching_open(c->client, "w/",
+                          ETCD_WATCH(.prefix = true, .created_notify = true, .require_leader = i == 1, .buffer_bytes = 16 << 20));
         etcd_response_free(watching_next(c->watches[i], ETCD_WATCH_CREATED));
     }
     c->writer.client = c->client;
@@ -422,8 +423,8 @@ static void the_leader_moves(void **state)
         for (size_t k = 0; k < members->n_members; k++)
             if (members->members[k].id != status->leader)
                 to = members->members[k].id;
-        (void)etcd_move_leader(c.client, to,
-                               ETCD_CALL(.endpoint = etcd_server_endpoint(c.server, leader)), NULL, &err); /* or it has moved */
+        (void)etcd_move_leader(c.client, to, ETCD_CALL(.endpoint = etcd_server_endpoint(c.server, leader)), NULL,
+                               &err); /* or it has moved */
         etcd_response_free(members);
         etcd_response_free(status);
         await_writes(&c.writer, 20);

@@ -52,9 +52,9 @@ void history_add(struct history *history, int64_t revision, unsigned keys)
 
 void history_read(struct history *history, etcd_client *client, const char *prefix)
 {
-    etcd_get_response *get = real_get(client, prefix,
-                                      ETCD_GET(.prefix = true, .keys_only = true, .sort_target = ETCD_SORT_MOD,
-                                               .sort_order = ETCD_SORT_ASCEND));
+    etcd_get_response *get =
+        real_get(client, prefix,
+                 ETCD_GET(.prefix = true, .keys_only = true, .sort_target = ETCD_SORT_MOD, .sort_order = ETCD_SORT_ASCEND));
 
     for (size_t i = 0; i < get->n_kvs; i++) {
         assert_int_equal(get->kvs[i].version, 1);

@@ -20,7 +20,7 @@ struct history {
     struct history_entry {
         int64_t revision;
         unsigned keys;
-    } *entries;
+    } * entries;
     size_t n, cap;
     size_t checked; /* entries that a watch has shown */
 };

@@ -13,7 +13,6 @@
 #define S ETCD__SECOND
 #define MS ETCD__MS
 #define START (1000 * S)
-
 enum { MANY = 10000 };
 
 typedef struct holder {
@@ -607,8 +606,9 @@ static void what_the_server_refuses_for_good_is_the_end(void **state)
 
 static void what_may_pass_is_not_the_end(void **state)
 {
-    static const int codes[] = {ETCD_OK, ETCD_ERR_INTERNAL, ETCD_ERR_UNKNOWN, ETCD_ERR_NO_LEADER, ETCD_ERR_NOT_CAPABLE,
-                                ETCD_ERR_NO_MEMORY, ETCD_ERR_PROTOCOL};
+    static const int codes[] = {
+        ETCD_OK,          ETCD_ERR_INTERNAL, ETCD_ERR_UNKNOWN, ETCD_ERR_NO_LEADER, ETCD_ERR_NOT_CAPABLE, ETCD_ERR_NO_MEMORY,
+        ETCD_ERR_PROTOCOL};
     holder h = {0};
 
     (void)state;

@@ -59,13 +59,13 @@ typedef struct sim {
     holder users[USERS];
     message messages[MESSAGES];
     size_t n_messages;
-    int stream;        /* the number of the last */
+    int stream; /* the number of the last */
     bool open, opening;
     int64_t opens_at;
-    bool silent;       /* this stream answers nothing */
+    bool silent; /* this stream answers nothing */
     int64_t next_act, next_break;
-    int final_code;    /* the stream ended with this, for good; 0: not */
-    int rooms;         /* not released */
+    int final_code;     /* the stream ended with this, for good; 0: not */
+    int rooms;          /* not released */
     int64_t last_at[2]; /* streams keep their order */
 } sim;
 

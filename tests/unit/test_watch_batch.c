@@ -161,8 +161,10 @@ static void failing_allocations_cost_nothing(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(small_responses_become_one),       cmocka_unit_test(large_responses_stay_by_themselves),
-    cmocka_unit_test(a_batch_has_an_end),               cmocka_unit_test(other_responses_keep_their_place),
+    cmocka_unit_test(small_responses_become_one),
+    cmocka_unit_test(large_responses_stay_by_themselves),
+    cmocka_unit_test(a_batch_has_an_end),
+    cmocka_unit_test(other_responses_keep_their_place),
     cmocka_unit_test(failing_allocations_cost_nothing),
 };
 

@@ -89,8 +89,8 @@ static int op_deliver(etcd__watcher *watcher, etcd__watch_delivery *delivery)
         for (size_t i = 0; i < response->n_events; i++)
             note_number(given, sizeof given, i == 0 ? "(" : ",", response->events[i].kv->mod_revision, "");
     else
-        note_number(given, sizeof given, "(",
-                    response->type == ETCD_WATCH_LISTED ? (int64_t)response->n_kvs : response->revision, "");
+        note_number(given, sizeof given, "(", response->type == ETCD_WATCH_LISTED ? (int64_t)response->n_kvs : response->revision,
+                    "");
     note(given, sizeof given, ") ");
     if (buffered != 0)
         buffered += delivery->bytes; /* a consumer that sleeps */
@@ -148,8 +148,8 @@ static void op_unprobe(etcd__watch_core *c)
 }
 
 static const etcd__watch_ops ops = {
-    op_open,  op_close,    op_send,            op_renew, op_wake,   op_deliver, op_moved,
-    op_ended, op_buffered, op_buffered_in_all, op_list,  op_unlist, op_probe,   op_unprobe,
+    op_open,     op_close,           op_send, op_renew,  op_wake,  op_deliver, op_moved, op_ended,
+    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe,
 };
 
 static void assert_log(char *log, const char *expected)
