@@ -1,4 +1,4 @@
-/* What etcd does, shown with libetcd3: write, read, list, compare-and-swap, delete. `make demo` runs it beside a
+/* What etcd does, shown with libetcd3: write, read, list, compare-and-swap, lock, delete, watch. `make demo` runs it beside a
  * private etcd; to run it on another one, name it in ETCD3_ENDPOINTS. It uses keys below "demo/" only, and removes them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void die(const etcd_error *err)
 {
@@ -19,19 +20,51 @@ static void print_kv(const etcd_kv *kv)
            kv->key.data, kv->value.data, kv->create_revision, kv->mod_revision, kv->version);
 }
 
-static void write_keys(etcd_client *client)
+/* Returns the revision of the first write. */
+static int64_t write_keys(etcd_client *client)
 {
     static const char *const pairs[][2] = {{"demo/color", "green"}, {"demo/shape", "circle"}, {"demo/size", "12"}};
     etcd_put_response *put;
     etcd_error err;
+    int64_t first = 0;
 
     printf("Write\n");
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         if (etcd_put(client, ETCD_STR(pairs[i][0]), ETCD_STR(pairs[i][1]), NULL, &put, &err) < 0)
             die(&err);
         printf("     put %-10s %-6s  -> revision %" PRId64 "\n", pairs[i][0], pairs[i][1], put->header.revision);
+        if (first == 0)
+            first = put->header.revision;
         etcd_response_free(put);
     }
+    return first;
+}
+
+/* Everything that has happened below "demo/" since `first`, until the key `last` was deleted. */
+static void follow(etcd_client *client, int64_t first, const char *last)
+{
+    etcd_watch_response *resp;
+    etcd_watch *watch;
+    etcd_error err;
+    bool seen = false;
+
+    printf("\nWatch from revision %" PRId64 " on: all of that again, in order\n", first);
+    if (etcd_watch_open(client, ETCD_STR("demo/"), ETCD_WATCH(.prefix = true, .start_revision = first), &watch, &err) < 0)
+        die(&err);
+    while (!seen) {
+        if (etcd_watch_next(watch, 10000, &resp, &err) < 0)
+            die(&err);
+        for (size_t i = 0; i < resp->n_events; i++) {
+            const etcd_event *event = &resp->events[i];
+            const bool deleted = event->type == ETCD_EVENT_DELETE;
+
+            printf("     %" PRId64 "  %s %s %s\n", event->kv->mod_revision, deleted ? "delete" : "put   ", event->kv->key.data,
+                   event->kv->value.data);
+            seen = seen || (deleted && strcmp(event->kv->key.data, last) == 0);
+        }
+        etcd_response_free(resp);
+    }
+    etcd_watch_free(watch);
 }
 
 /* Returns the revision at which the key was last written. */
@@ -91,6 +124,25 @@ static void swap_color(etcd_client *client, int64_t seen_revision, const char *v
     etcd_txn_free(txn);
 }
 
+/* Holds a lock for a moment: its key lives as long as the session's lease, which is kept alive meanwhile. */
+static void hold_a_lock(etcd_client *client)
+{
+    etcd_session *session = NULL;
+    etcd_mutex *mutex = NULL;
+    etcd_error err;
+
+    printf("\nTake a lock, in a session that is kept alive\n");
+    if (etcd_session_new(client, ETCD_SESSION(.ttl_s = 10), &session, &err) < 0 ||
+        etcd_mutex_new(session, ETCD_STR("demo/lock"), &mutex, &err) < 0 || etcd_mutex_lock(mutex, NULL, &err) < 0)
+        die(&err);
+    printf("     %s is held: fencing token %" PRId64 ", surely ours for another %.1f s\n", etcd_mutex_key(mutex, NULL),
+           etcd_mutex_token(mutex), (double)etcd_session_remaining_ms(session) / 1000);
+    if (etcd_mutex_unlock(mutex, NULL, &err) < 0)
+        die(&err);
+    etcd_mutex_free(mutex);
+    etcd_session_free(session); /* revokes the lease */
+}
+
 static void delete_keys(etcd_client *client)
 {
     etcd_delete_response *del;
@@ -110,7 +162,7 @@ int main(void)
     const char *endpoints = getenv("ETCD3_ENDPOINTS");
     etcd_client *client;
     etcd_error err;
-    int64_t seen;
+    int64_t first, seen;
 
     if (endpoints == NULL)
         endpoints = "http://127.0.0.1:2379";
@@ -118,13 +170,15 @@ int main(void)
         die(&err);
     printf("libetcd3 %s speaks to etcd at %s\n\n", etcd_version(), endpoints);
 
-    write_keys(client);
+    first = write_keys(client);
     seen = read_key(client);
     list_keys(client);
     swap_color(client, seen, "blue");
     swap_color(client, seen, "red"); /* the same revision again: "blue" came in between */
+    hold_a_lock(client);
     delete_keys(client);
     list_keys(client);
+    follow(client, first, "demo/size");
 
     etcd_client_free(client);
     return 0;
