@@ -58,8 +58,8 @@ static void follow(etcd_client *client, int64_t first, const char *last)
             const etcd_event *event = &resp->events[i];
             const bool deleted = event->type == ETCD_EVENT_DELETE;
 
-            printf("     %" PRId64 "  %s %s %s\n", event->kv->mod_revision, deleted ? "delete" : "put   ", event->kv->key.data,
-                   event->kv->value.data);
+            printf("     %" PRId64 "  %s %s%s%s\n", event->kv->mod_revision, deleted ? "delete" : "put   ", event->kv->key.data,
+                   deleted ? "" : " = ", event->kv->value.data);
             seen = seen || (deleted && strcmp(event->kv->key.data, last) == 0);
         }
         etcd_response_free(resp);

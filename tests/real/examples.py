@@ -3,7 +3,7 @@
 
 usage: tests/real/examples.py DIRECTORY-OF-THE-BUILT-EXAMPLES VERSION-OF-ETCD
 
-An example without an entry below is a failure. "#" stands for any number.
+An example without an entry below is a failure. "#" stands for any number, "@" for a hexadecimal one.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -51,9 +51,14 @@ EXPECTED = {
              "     it was: swapped -> revision #", "",
              'Compare and swap: demo/color becomes "red" if it is still that of revision #',
              "     it was not: nothing changed (the store is at revision #); there is now",
-             KV.format("demo/color", "blue  ", 2), "", "Delete all of them, and see what was there",
+             KV.format("demo/color", "blue  ", 2), "", "Take a lock, in a session that is kept alive",
+             "     demo/lock/@ is held: fencing token #, surely ours for another #.# s", "", "Delete all of them, and see what was there",
              KV.format("demo/color", "blue  ", 2), KV.format("demo/shape", "circle", 1), KV.format("demo/size ", "12    ", 1),
-             "     deleted 3 keys -> revision #", "", 'List all keys that start with "demo/"', "     0 keys, as of revision #"],
+             "     deleted 3 keys -> revision #", "", 'List all keys that start with "demo/"', "     0 keys, as of revision #",
+             "", "Watch from revision # on: all of that again, in order", "     #  put    demo/color = green",
+             "     #  put    demo/shape = circle", "     #  put    demo/size = 12", "     #  put    demo/color = blue",
+             "     #  put    demo/lock/@ = ", "     #  delete demo/lock/@", "     #  delete demo/color", "     #  delete demo/shape",
+             "     #  delete demo/size"],
 }
 # What is said to poll_loop, and its answer, before the next is said.
 DIALOGUE = [(None, '"key value" writes, "key" reads'), ("color green", "written at revision #"), ("color", "color = green"),
@@ -61,7 +66,7 @@ DIALOGUE = [(None, '"key value" writes, "key" reads'), ("color green", "written 
 
 
 def matches(line, expected):
-    return re.fullmatch(re.escape(expected).replace(r"\#", r"\d+"), line) is not None
+    return re.fullmatch(re.escape(expected).replace(r"\#", r"\d+").replace("@", "[0-9a-f]+"), line) is not None
 
 
 def difference(printed, expected):
