@@ -633,6 +633,16 @@ void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code)
     end_locally(call, code);
 }
 
+void etcd__channel_error(const etcd__call *call, etcd_error *err)
+{
+    if (call->error != NULL) {
+        *err = *call->error;
+        return;
+    }
+    etcd__error_set(err, call->code, "%s", etcd_error_text(call->code));
+    err->flags = call->flags;
+}
+
 int etcd__channel_send(etcd__call *call, const uint8_t *body, size_t len, bool half_close)
 {
     int rc = etcd__grpc_call_send(&call->grpc, body, len, half_close);

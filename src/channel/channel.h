@@ -42,6 +42,9 @@ void etcd__channel_answer(etcd__call *call, uint8_t *response, size_t len);
 /** Ends a call that was started and is not done: on_done runs before this returns. */
 void etcd__channel_cancel(etcd__channel *channel, etcd__call *call, int code);
 
+/** Why a call that has ended did not succeed, with its flags, also when there was no memory for its words. */
+void etcd__channel_error(const etcd__call *call, etcd_error *err);
+
 /** Streams, between on_open and on_done. Sends length-prefixed messages (copied). ETCD_ERR_NO_MEMORY, ETCD_ERR_TOO_LARGE
  *  when 16 MiB wait already, ETCD_ERR_CLOSED behind a half_close. */
 int etcd__channel_send(etcd__call *call, const uint8_t *body, size_t len, bool half_close);

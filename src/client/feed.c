@@ -245,12 +245,7 @@ static void set_reason(const etcd__feed *feed, etcd_error *why)
         why->code = END_WELL;
         return;
     }
-    if (call->error != NULL) {
-        *why = *call->error;
-    } else {
-        etcd__error_set(why, call->code, "%s", etcd_error_text(call->code));
-        why->flags = call->flags;
-    }
+    etcd__channel_error(call, why);
     if (feed->silent) {
         etcd__error_set(why, ETCD_ERR_DEADLINE_EXCEEDED, "nothing came for %lld ms: %.400s",
                         (long long)(feed->config.idle_timeout / ETCD__MS),

@@ -286,14 +286,11 @@ static int decode(etcd__user_call *call, void **out, etcd_error *err)
 
 static int error_of(const etcd__user_call *call, etcd_error *err)
 {
-    if (call->call.error == NULL)
-        etcd__error_set(err, call->call.code, "%s", etcd_error_text(call->call.code));
-    else if (err != NULL)
-        *err = *call->call.error;
-    if (call->call.error == NULL && err != NULL)
-        err->flags = call->call.flags;
-    if (call->went_on && err != NULL)
-        err->flags |= ETCD_ERROR_MAYBE_APPLIED; /* in part */
+    if (err != NULL) {
+        etcd__channel_error(&call->call, err);
+        if (call->went_on)
+            err->flags |= ETCD_ERROR_MAYBE_APPLIED; /* in part */
+    }
     return call->call.code;
 }
 

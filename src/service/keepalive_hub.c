@@ -90,15 +90,15 @@ static void on_message(etcd__call *call, uint8_t *data, size_t len)
 static void on_done(etcd__call *call)
 {
     etcd__keepalive_hub *h = ETCD__CONTAINER_OF(call, etcd__keepalive_hub, call);
-    etcd_error *err = call->error, plain;
+    etcd_error why;
 
+    etcd__channel_error(call, &why);
+    etcd__free(call->error);
     call->error = NULL;
-    if (!h->abandoned && !etcd__fork_mark_passed(&h->client->made)) { /* a child's handles may be freed by now */
-        etcd__error_set(&plain, call->code, "%s", etcd_error_text(call->code));
-        etcd__keepalive_core_lost(&h->core, err && call->code != ETCD_OK ? err : &plain, call->again, etcd__clock_boot());
-        etcd__keepalive_hub_touch(h);
-    }
-    etcd__free(err);
+    if (h->abandoned || etcd__fork_mark_passed(&h->client->made)) /* a child's handles may be freed by now */
+        return;
+    etcd__keepalive_core_lost(&h->core, &why, call->again, etcd__clock_boot());
+    etcd__keepalive_hub_touch(h);
 }
 
 static void core_open(etcd__keepalive_core *core)

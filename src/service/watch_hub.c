@@ -69,13 +69,9 @@ static void on_done(etcd__call *call)
     etcd_error why;
 
     stream->under_way = false;
-    if (call->error != NULL) {
-        why = *call->error;
-    } else {
-        etcd__error_set(&why, call->code != ETCD_OK ? call->code : ETCD_ERR_UNAVAILABLE, "%s",
-                        call->code != ETCD_OK ? etcd_error_text(call->code) : "the server has ended the stream");
-        why.flags = call->flags;
-    }
+    etcd__channel_error(call, &why);
+    if (call->code == ETCD_OK)
+        etcd__error_set(&why, ETCD_ERR_UNAVAILABLE, "the server has ended the stream");
     etcd__free(call->error);
     etcd__free(call->response);
     call->error = NULL;
