@@ -115,8 +115,8 @@ ETCD_EXPORT int etcd_watch_start(etcd_client *client, const char *key, size_t ke
  *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to wait.
  *
  *  What has arrived together may come in one response, so its events may be of several revisions. A watch of keys that do
- *  not change is at a compacted revision after a long break, though nothing of its own was lost, unless progress_notify
- *  moves it. Since 0.1. */
+ *  not change is at a compacted revision after a long break, though nothing of its own was lost, unless progress moves it:
+ *  progress_notify, or etcd_watch_request_progress() now and then. Since 0.1. */
 ETCD_EXPORT int etcd_watch_next(etcd_watch *watch, int64_t timeout_ms, etcd_watch_response **out, etcd_error *err);
 
 /** A descriptor for poll() and the like, readable when etcd_watch_next() has something without waiting. It is the
@@ -134,7 +134,8 @@ ETCD_EXPORT void etcd_watch_free(etcd_watch *watch);
 
 /** Asks the server to tell how far the watch is: a response ETCD_WATCH_PROGRESS follows once all events up to its
  *  revision have been given. Servers answer for all watches of a stream at once, and only while none of them lags (it is
- *  asked again until then, and when the stream breaks); those before 3.4.25 and 3.5.8 not always in order with events.
+ *  asked again until then, and when the stream breaks): all are resumed from there. Those before 3.4.25 and 3.5.8 answer
+ *  not always in order with events: there it moves no watch. The member is asked for its version (etcd_status()) first.
  *  Any thread. ETCD_ERR_CLOSED, ETCD_ERR_FORKED. Since 0.1. */
 ETCD_EXPORT int etcd_watch_request_progress(etcd_watch *watch, etcd_error *err);
 

@@ -301,6 +301,7 @@ static bool send_create(etcd__watcher *watcher)
         filters[create.n_filters++] = ETCD_WATCH_FILTER_NODELETE;
     create.watch_id = core->serial ? 0 : id;
     watcher->id = id;
+    watcher->asked_before = core->n_asked;
     core->pending_bytes += watcher->key.len + watcher->range_end.len;
     etcd__watcher_set_state(watcher, ETCD__WATCHER_CREATING);
     return send(core, &request);
@@ -335,6 +336,12 @@ static void ask_for_progress(etcd__watch_core *core)
     if (!somebody_waits_for_progress(core))
         return;
     core->progress_at = core->now + ASK_AGAIN;
+    if (core->vouching == ETCD__WATCH_UNASKED && !core->serial && core->ops->vouch(core) == ETCD_OK)
+        core->vouching = ETCD__WATCH_ASKED;
+    if (core->vouching == ETCD__WATCH_ASKED)
+        return;
+    core->vouching = ETCD__WATCH_TOLD; /* too late for this stream */
+    core->n_asked++;
     (void)send(core, &request);
 }
 
@@ -427,6 +434,9 @@ void etcd__watch_core_opened(etcd__watch_core *core, int64_t now)
     core->opened_at = now;
     core->n_foreign = 0;
     core->n_pending = core->pending_bytes = 0;
+    core->vouching = ETCD__WATCH_UNASKED;
+    core->vouched = 0;
+    core->n_asked = core->n_told = 0;
     if (core->renewed)
         core->fresh_until = now + FRESH;
     core->renewed = false;
@@ -536,6 +546,17 @@ void etcd__watch_core_progress(etcd__watcher *watcher, int64_t now)
     core->now = now;
     watcher->progress_wanted = true;
     core->progress_at = now;
+    etcd__watch_core_settle(core);
+}
+
+void etcd__watch_core_vouched(etcd__watch_core *core, uint64_t member_id, int64_t now)
+{
+    core->now = now;
+    if (core->vouching != ETCD__WATCH_ASKED)
+        return;
+    core->vouching = ETCD__WATCH_TOLD;
+    core->vouched = member_id;
+    core->progress_at = now; /* for which it was asked */
     etcd__watch_core_settle(core);
 }
 

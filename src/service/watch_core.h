@@ -5,8 +5,14 @@
  * A watcher's `next` is the first revision that was not delivered yet: whenever it is created at a server, on whatever
  * stream, it is created from there. It moves by what was delivered only: behind the last event, behind the server's word that
  * nothing is owed (progress of this very watcher), and from "now" to behind the revision at which the server has taken it up.
- * The answer to a progress request speaks for all watchers of the stream, and old servers send it ahead of events that they
- * owe (before 3.4.25 and 3.5.8): it is passed on, but moves nothing.
+ *
+ * The answer to a progress request speaks for all watchers of the stream. It moves those
+ *  - of a member that sends it in order with events. Servers before 3.4.25 and 3.5.8 send it ahead of events that they owe: so
+ *    the member's version is asked first (`vouch`), and no request goes out before that is known. What answers it then was
+ *    asked of a process that is the one which told its version, or a newer one whose stream cannot be this one;
+ *  - that it speaks for. A server sends `created` on a way of its own, which may overtake an answer that was made before the
+ *    watcher was there. It was there when the answer's revision is above that of `created`; or when the answer's number is
+ *    above the number of requests that went out before its create, as each is answered once, or not at all.
  *
  * Numbers of watchers are the client's: 24 bits of slot, above them how often the slot was used; so none occurs twice, an
  * answer finds its watcher at once, and a proxy that numbers by itself, from 0, is noticed by the first answer: the stream is
@@ -62,6 +68,8 @@ struct etcd__watcher {
     struct etcd__watch_part *part; /* a revision of which fragments are missing */
     int64_t id;                    /* at the server */
     int64_t next;                  /* see above; 0: "now" */
+    int64_t created_at;            /* the server's revision when it took it up */
+    uint32_t asked_before;         /* progress requests of the stream before it was asked for */
     int64_t seen;                  /* highest revision of the cluster that it was told */
     int64_t compacted;             /* of a gap */
     int64_t list_revision;         /* the listing's; 0: to be told by the first page */
@@ -111,6 +119,9 @@ typedef struct etcd__watch_ops {
     /* Reads one key, to learn the cluster's revision: etcd__watch_core_probed() follows, not within. */
     int (*probe)(etcd__watch_core *core, const etcd__range_request *request);
     void (*unprobe)(etcd__watch_core *core);
+    /* Asks the member of the stream whether it tells progress in order: etcd__watch_core_vouched() follows, not within, unless
+     * the stream ends before. ETCD_ERR_NO_MEMORY. */
+    int (*vouch)(etcd__watch_core *core);
 } etcd__watch_ops;
 
 typedef struct etcd__watch_slot {
@@ -142,6 +153,10 @@ struct etcd__watch_core {
     int64_t reopen_at;   /* while closed: not before */
     int64_t fresh_until; /* a refusal of permission is not the token's fault */
     int64_t progress_at; /* when to ask again; ETCD__NEVER: nobody waits */
+    /* of the stream */
+    enum { ETCD__WATCH_UNASKED, ETCD__WATCH_ASKED, ETCD__WATCH_TOLD } vouching;
+    uint64_t vouched;         /* the member that tells progress in order; 0: none is known to */
+    uint32_t n_asked, n_told; /* progress requests and their answers */
     int64_t foreign[ETCD__WATCH_FOREIGN];
     etcd_error why; /* of the last loss */
     etcd__list queue, doubted, probing;
@@ -179,6 +194,9 @@ void etcd__watch_core_listed(etcd__watcher *watcher, uint8_t *data, size_t len, 
 
 /** The answer to `probe`: the cluster's revision, or 0 and why not. */
 void etcd__watch_core_probed(etcd__watch_core *core, int64_t revision, const etcd_error *why, int64_t now);
+
+/** The answer to `vouch`: the id of the member if it tells progress in order, else 0. */
+void etcd__watch_core_vouched(etcd__watch_core *core, uint64_t member_id, int64_t now);
 
 /** The consumer of a watcher that wants to know has taken enough. */
 void etcd__watch_core_drained(etcd__watcher *watcher, int64_t now);

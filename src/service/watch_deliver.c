@@ -352,12 +352,26 @@ static void on_events(etcd__watcher *watcher, etcd__watch_response *response, si
     give_events(watcher, response, events, n, len);
 }
 
+static void note_revision(etcd__watcher *watcher, int64_t revision)
+{
+    if (watcher->seen < revision)
+        watcher->seen = revision;
+}
+
 /* --- progress --------------------------------------------------------------------------------- */
 
 static bool tell_progress(etcd__watcher *watcher, const etcd_response_header *header)
 {
     watcher->progress_wanted = false;
     return etcd__watcher_tell(watcher, ETCD_WATCH_PROGRESS, header, header->revision, NULL);
+}
+
+static void move_behind(etcd__watcher *watcher, int64_t revision)
+{
+    if (watcher->next > revision)
+        return;
+    watcher->next = revision + 1;
+    watcher->core->ops->moved(watcher);
 }
 
 /* Nothing up to the header's revision is owed to this watcher. */
@@ -367,34 +381,40 @@ static void on_progress(etcd__watcher *watcher, const etcd_response_header *head
         return;
     watcher->cancels = 0;
     watcher->core->failures = 0;
-    if (watcher->next <= header->revision) {
-        watcher->next = header->revision + 1;
-        watcher->core->ops->moved(watcher);
-    }
+    move_behind(watcher, header->revision);
     if (watcher->progress_notify || watcher->progress_wanted)
         (void)tell_progress(watcher, header);
+}
+
+/* Whether the server had the watcher when it made this answer; see watch_core.h. */
+static bool speaks_for(const etcd__watcher *watcher, const etcd_response_header *header)
+{
+    return header->revision > watcher->created_at || watcher->core->n_told > watcher->asked_before;
 }
 
 /* For all watchers of the stream. */
 static void on_broadcast(etcd__watch_core *core, const etcd_response_header *header)
 {
-    if (header->revision <= 0)
+    bool in_order = core->vouched != 0 && header->member_id == core->vouched;
+
+    if (header->revision <= 0 || header->revision == INT64_MAX)
         return;
+    core->n_told++;
     for (uint32_t i = 0; i < core->n_slots; i++) {
         etcd__watcher *watcher = core->slots[i].watcher;
 
-        if (watcher != NULL && watcher->progress_wanted && watcher->state == ETCD__WATCHER_LIVE && watcher->part == NULL)
+        if (watcher == NULL || watcher->state != ETCD__WATCHER_LIVE || watcher->part != NULL || !speaks_for(watcher, header))
+            continue;
+        if (in_order) {
+            note_revision(watcher, header->revision);
+            move_behind(watcher, header->revision);
+        }
+        if (watcher->progress_wanted)
             (void)tell_progress(watcher, header);
     }
 }
 
 /* --- created and canceled --------------------------------------------------------------------- */
-
-static void note_revision(etcd__watcher *watcher, const etcd__watch_response *response)
-{
-    if (watcher->seen < response->header.revision)
-        watcher->seen = response->header.revision;
-}
 
 /* The server is at a lower revision than one that exists: it lags, or the cluster was restored. */
 static bool is_doubtful(const etcd__watcher *watcher, const etcd_response_header *header)
@@ -414,7 +434,8 @@ static void on_created(etcd__watcher *watcher, const etcd__watch_response *respo
         return;
     }
     core->renewals = 0;
-    note_revision(watcher, response);
+    note_revision(watcher, header->revision);
+    watcher->created_at = header->revision;
     etcd__watcher_set_state(watcher, ETCD__WATCHER_LIVE);
     if (watcher->was_live) {
         atomic_fetch_add_explicit(&watcher->resumes, 1, memory_order_relaxed);
@@ -544,7 +565,7 @@ void etcd__watch_core_response(etcd__watch_core *core, etcd__watch_response *res
         etcd_response_free(response);
         return;
     }
-    note_revision(watcher, response);
+    note_revision(watcher, response->header.revision);
     if (response->n_events > 0) {
         on_events(watcher, response, len);
         return;

@@ -69,6 +69,7 @@ static void on_done(etcd__call *call)
     etcd_error why;
 
     stream->under_way = false;
+    etcd__watch_unvouch(stream);
     etcd__channel_error(call, &why);
     if (call->code == ETCD_OK)
         etcd__error_set(&why, ETCD_ERR_UNAVAILABLE, "the server has ended the stream");
@@ -116,6 +117,7 @@ static void op_close(etcd__watch_core *core)
     etcd__watch_stream *stream = stream_of(core);
 
     etcd__list_remove(&stream->open.node);
+    etcd__watch_unvouch(stream);
     stream->closing = true;
     if (stream->under_way)
         etcd__channel_cancel(stream->hub->client->io.channel, &stream->call, ETCD_ERR_CANCELED);
@@ -321,6 +323,7 @@ static const etcd__watch_ops ops = {
     .unlist = etcd__watch_unlist,
     .probe = etcd__watch_probe,
     .unprobe = etcd__watch_unprobe,
+    .vouch = etcd__watch_vouch,
 };
 
 /* --- to the program -------------------------------------------------------------------------------- */

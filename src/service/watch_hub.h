@@ -23,6 +23,7 @@ typedef struct etcd__watch_stream {
     etcd__task open; /* in a turn of its own, as `call` may just have ended */
     etcd__timer timer;
     struct etcd__watch_read *probe;
+    struct etcd__watch_read *vouch; /* while the stream is there */
 } etcd__watch_stream;
 
 struct etcd__watch_hub {
@@ -103,5 +104,7 @@ int etcd__watch_list(etcd__watcher *watcher, const etcd__range_request *request)
 void etcd__watch_unlist(etcd__watcher *watcher);
 int etcd__watch_probe(etcd__watch_core *core, const etcd__range_request *request);
 void etcd__watch_unprobe(etcd__watch_core *core);
+int etcd__watch_vouch(etcd__watch_core *core);
+void etcd__watch_unvouch(etcd__watch_stream *stream);
 
 #endif

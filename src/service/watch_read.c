@@ -1,4 +1,5 @@
-/* Reads that the machine of watches asks for: pages of a listing, and looks at the cluster's revision. See watch_core.h.
+/* Reads that the machine of watches asks for: pages of a listing, looks at the cluster's revision, and which version the
+ * member of the stream has. See watch_core.h.
  *
  * Their answers are given to the machine in a task of their own: a read may end within the call that starts it. */
 #include "service/watch_hub.h"
@@ -8,16 +9,19 @@
 #include "base/error.h"
 #include "wire/response.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define READ_TIMEOUT (5 * ETCD__SECOND)
+#define VOUCH_TIMEOUT (20 * ETCD__SECOND) /* a request for progress waits for it; a member that hangs would not answer either */
 
 typedef struct etcd__watch_read {
     etcd__call call;
     etcd__task answer;
     etcd__watch_stream *stream;
-    etcd_watch *watch; /* whose page it is; NULL: a probe */
+    etcd_watch *watch; /* whose page it is; NULL: the stream's */
     bool under_way;
+    char *endpoint; /* of the member that is asked for its version; NULL: a read of keys */
     uint8_t body[];
 } etcd__watch_read;
 
@@ -25,6 +29,7 @@ static void free_read(etcd__watch_read *read)
 {
     etcd__free(read->call.error);
     etcd__free(read->call.response);
+    etcd__free(read->endpoint);
     etcd__free(read);
 }
 
@@ -46,6 +51,42 @@ static void answer_probe(etcd__watch_stream *stream, etcd__watch_read *read, con
         }
     }
     etcd__watch_core_probed(&stream->core, revision, why, etcd__clock_monotonic());
+}
+
+/* Since 3.4.25 and 3.5.8. */
+static bool tells_progress_in_order(const char *version)
+{
+    long parts[3] = {0};
+    char *rest = (char *)(uintptr_t)version;
+
+    for (size_t i = 0; i < 3 && *rest != '\0'; i++) {
+        parts[i] = strtol(rest, &rest, 10);
+        if (*rest != '.')
+            break;
+        rest++;
+    }
+    if (parts[0] != 3)
+        return parts[0] > 3;
+    return parts[1] > 5 || (parts[1] == 5 && parts[2] >= 8) || (parts[1] == 4 && parts[2] >= 25);
+}
+
+static void answer_vouch(etcd__watch_stream *stream, etcd__watch_read *read, const etcd_error *why)
+{
+    const etcd_status_response *status;
+    uint8_t *data = read->call.response;
+    uint64_t member_id = 0;
+    void *decoded;
+
+    read->call.response = NULL;
+    stream->vouch = NULL;
+    if (why == NULL &&
+        etcd__response_decode(read->call.method->response, data, read->call.response_len, &decoded, NULL) == ETCD_OK) {
+        status = decoded;
+        if (tells_progress_in_order(status->version.data))
+            member_id = status->header.member_id;
+        etcd_response_free(decoded);
+    }
+    etcd__watch_core_vouched(&stream->core, member_id, etcd__clock_monotonic());
 }
 
 static void answer_page(etcd_watch *watch, etcd__watch_read *read, const etcd_error *why)
@@ -71,6 +112,8 @@ static void answer(void *arg)
     }
     if (read->watch != NULL)
         answer_page(read->watch, read, read->call.code != ETCD_OK ? &why : NULL);
+    else if (read->endpoint != NULL)
+        answer_vouch(read->stream, read, read->call.code != ETCD_OK ? &why : NULL);
     else
         answer_probe(read->stream, read, read->call.code != ETCD_OK ? &why : NULL);
     free_read(read);
@@ -84,9 +127,9 @@ static void on_done(etcd__call *call)
     etcd__loop_defer(read->stream->hub->client->io.loop, &read->answer);
 }
 
-static etcd__watch_read *start(etcd__watch_stream *stream, etcd_watch *watch, const etcd__range_request *request)
+static etcd__watch_read *make(etcd__watch_stream *stream, etcd__rpc rpc, const void *request, int64_t timeout)
 {
-    const etcd__rpc_method *method = &etcd__rpc_methods[ETCD__RPC_KV_RANGE];
+    const etcd__rpc_method *method = &etcd__rpc_methods[rpc];
     size_t size = etcd__pb_encoded_size(method->request, request);
     etcd__watch_read *read = etcd__calloc(1, sizeof *read + ETCD__GRPC_PREFIX + size);
 
@@ -98,15 +141,29 @@ static etcd__watch_read *start(etcd__watch_stream *stream, etcd_watch *watch, co
     read->answer.fn = answer;
     read->answer.arg = read;
     read->stream = stream;
-    read->watch = watch;
-    read->under_way = true;
     read->call.method = method;
     read->call.body = read->body;
     read->call.body_len = ETCD__GRPC_PREFIX + size;
     read->call.read_only = true;
-    read->call.deadline = etcd__clock_after(etcd__clock_monotonic(), READ_TIMEOUT);
+    read->call.deadline = etcd__clock_after(etcd__clock_monotonic(), timeout);
     read->call.on_done = on_done;
-    etcd__channel_start(stream->hub->client->io.channel, &read->call);
+    return read;
+}
+
+static void start(etcd__watch_read *read)
+{
+    read->under_way = true;
+    etcd__channel_start(read->stream->hub->client->io.channel, &read->call);
+}
+
+static etcd__watch_read *read_keys(etcd__watch_stream *stream, etcd_watch *watch, const etcd__range_request *request)
+{
+    etcd__watch_read *read = make(stream, ETCD__RPC_KV_RANGE, request, READ_TIMEOUT);
+
+    if (read == NULL)
+        return NULL;
+    read->watch = watch;
+    start(read);
     return read;
 }
 
@@ -122,7 +179,7 @@ int etcd__watch_list(etcd__watcher *watcher, const etcd__range_request *request)
 {
     etcd_watch *watch = (etcd_watch *)watcher;
 
-    watch->page = start((etcd__watch_stream *)watcher->core, watch, request);
+    watch->page = read_keys((etcd__watch_stream *)watcher->core, watch, request);
     return watch->page ? ETCD_OK : ETCD_ERR_NO_MEMORY;
 }
 
@@ -138,7 +195,7 @@ int etcd__watch_probe(etcd__watch_core *core, const etcd__range_request *request
 {
     etcd__watch_stream *stream = (etcd__watch_stream *)core;
 
-    stream->probe = start(stream, NULL, request);
+    stream->probe = read_keys(stream, NULL, request);
     return stream->probe ? ETCD_OK : ETCD_ERR_NO_MEMORY;
 }
 
@@ -148,4 +205,31 @@ void etcd__watch_unprobe(etcd__watch_core *core)
 
     stop(stream->probe);
     stream->probe = NULL;
+}
+
+int etcd__watch_vouch(etcd__watch_core *core)
+{
+    etcd__watch_stream *stream = (etcd__watch_stream *)core;
+    const char *endpoint = stream->call.connection->endpoint->text;
+    etcd__watch_read *read = make(stream, ETCD__RPC_STATUS, &(const etcd__empty){0}, VOUCH_TIMEOUT);
+
+    if (read == NULL)
+        return ETCD_ERR_NO_MEMORY;
+    read->endpoint = etcd__strdup(endpoint);
+    if (read->endpoint == NULL) {
+        free_read(read);
+        return ETCD_ERR_NO_MEMORY;
+    }
+    read->call.endpoint = read->endpoint;
+    stream->vouch = read;
+    start(read);
+    return ETCD_OK;
+}
+
+void etcd__watch_unvouch(etcd__watch_stream *stream)
+{
+    if (stream->vouch == NULL)
+        return;
+    stop(stream->vouch);
+    stream->vouch = NULL;
 }

@@ -21,7 +21,9 @@ enum mode {
     LAGS       /* at revision 10 on the first stream, at 5 on those behind it, as one restored from a backup */
 };
 
-enum { FOREIGN_ID = 777 };
+enum { FOREIGN_ID = 777, MEMBER_ID = 7 };
+
+#define FAKE_STATUS "/etcdserverpb.Maintenance/Status"
 
 static struct service {
     fake_server *server;
@@ -31,6 +33,8 @@ static struct service {
     int64_t next_id;
     atomic_int creates, cancels, foreign_cancels, streams;
 } service;
+
+static const char *version = "3.6.0"; /* of the server; set before it starts */
 
 static void say_event(fake_request *request, int64_t id, etcd_bytes key, size_t value_len)
 {
@@ -96,7 +100,20 @@ static void on_watch(fake_request *request, void *arg)
     } else if (watch->type == ETCD__WATCH_CANCEL) {
         atomic_fetch_add(&service.cancels, 1);
         atomic_fetch_add(&service.foreign_cancels, watch->cancel_request->watch_id == FOREIGN_ID);
+    } else {
+        fake_reply_message(request, &etcd__watch_response_type,
+                           &(etcd__watch_response){.header = {.member_id = MEMBER_ID, .revision = 20}, .watch_id = -1});
     }
+}
+
+static void on_status(fake_request *request, void *arg)
+{
+    const etcd_status_response status = {.header.member_id = MEMBER_ID, .version = {version, strlen(version)}};
+
+    (void)arg;
+    fake_reply_headers(request);
+    fake_reply_message(request, &etcd__status_response_type, &status);
+    fake_reply_status(request, 0, NULL);
 }
 
 static void serve(enum mode mode)
@@ -106,6 +123,7 @@ static void serve(enum mode mode)
     service.conn = -1;
     service.server = fake_server_start(NULL);
     fake_server_handle_messages(service.server, FAKE_WATCH, on_watch, NULL);
+    fake_server_handle(service.server, FAKE_STATUS, on_status, NULL);
 }
 
 static etcd_client *start(enum mode mode)
@@ -356,6 +374,37 @@ static void a_watch_costs_less_than_1_KiB(void **state)
     assert_int_equal(atomic_load(&live_bytes), 0);
 }
 
+/* The answer for all watches of a stream moves them, unless a server of that version may send it ahead of events. */
+static void progress_counts_by_the_version_of_the_member(void **state)
+{
+    static const struct {
+        const char *version;
+        bool moves;
+    } cases[] = {
+        {"3.4.24", false}, {"3.4.25", true}, {"3.5.0-rc.1", false}, {"3.5.7", false}, {"3.5.8", true}, {"3.5.10", true},
+        {"3.6.0", true},   {"3.10.1", true}, {"4.0.0", true},       {"3.4", false},   {"", false},     {"none", false},
+    };
+    etcd_watch_response *response;
+    etcd_client *client;
+    etcd_watch *watch;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        version = cases[i].version;
+        client = start(SILENT);
+        watch = open_one(client, "key", ETCD_WATCH(.created_notify = true));
+        etcd_response_free(next(watch, ETCD_WATCH_CREATED));
+        assert_int_equal(etcd_watch_request_progress(watch, NULL), ETCD_OK);
+        response = next(watch, ETCD_WATCH_PROGRESS);
+        assert_int_equal(response->revision, 20);
+        etcd_response_free(response);
+        if (etcd_watch_position(watch) != (cases[i].moves ? 21 : 11))
+            fail_msg("%s: at %lld", cases[i].version, (long long)etcd_watch_position(watch));
+        etcd_watch_free(watch);
+        finish(client);
+    }
+}
+
 static int on_called;
 
 static void on_response(etcd_watch *watch, etcd_watch_response *response, const etcd_error *err, void *arg)
@@ -385,7 +434,9 @@ static int live_once(void *arg)
     rc = etcd_watch_open(client, ETCD_STR("key"), ETCD_WATCH(.created_notify = true), &pulled, &err);
     if (rc == ETCD_OK)
         rc = etcd_watch_start(client, ETCD_STR("key"), NULL, on_response, NULL, &called, &err);
-    for (int i = 0; i < 2 && rc == ETCD_OK; i++) {
+    if (rc == ETCD_OK)
+        rc = etcd_watch_request_progress(pulled, &err);
+    for (int i = 0; i < 3 && rc == ETCD_OK; i++) {
         rc = etcd_watch_next(pulled, FAKE_WAIT_MS, &response, &err);
         etcd_response_free(response);
     }
@@ -423,6 +474,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(reasons_of_refusals),
         cmocka_unit_test(a_response_that_was_not_cut_is_asked_for_again),
         cmocka_unit_test(a_revision_that_goes_back_is_an_end),
+        cmocka_unit_test(progress_counts_by_the_version_of_the_member),
         cmocka_unit_test(a_watch_costs_less_than_1_KiB),
         cmocka_unit_test(every_allocation_of_a_life),
     };

@@ -24,7 +24,7 @@ typedef struct user {
 
 static etcd__watch_core core;
 static user users[WATCHERS];
-static bool open_asked, open_now, probing;
+static bool open_asked, open_now, probing, vouching;
 static int64_t now, wake;
 static size_t total;
 static uint8_t moods; /* what the world answers */
@@ -51,7 +51,7 @@ static void op_close(etcd__watch_core *c)
 {
     (void)c;
     require(open_asked || open_now);
-    open_asked = open_now = false;
+    open_asked = open_now = vouching = false;
 }
 
 static int op_send(etcd__watch_core *c, const etcd__watch_request *request)
@@ -150,9 +150,17 @@ static void op_unprobe(etcd__watch_core *c)
     probing = false;
 }
 
+static int op_vouch(etcd__watch_core *c)
+{
+    (void)c;
+    require(open_now && !vouching);
+    vouching = !(moods & 8);
+    return moods & 8 ? ETCD_ERR_NO_MEMORY : ETCD_OK;
+}
+
 static const etcd__watch_ops ops = {
     op_open,     op_close,           op_send, op_renew,  op_wake,  op_deliver, op_moved, op_ended,
-    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe,
+    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe, op_vouch,
 };
 
 static void take(user *u, bool tell)
@@ -291,13 +299,21 @@ static void answer_probe(uint8_t how)
     etcd__watch_core_probed(&core, how, how & 1 ? &why : NULL, now);
 }
 
+static void answer_vouch(uint8_t how)
+{
+    if (!vouching)
+        return;
+    vouching = false;
+    etcd__watch_core_vouched(&core, how & 3, now);
+}
+
 static void end_stream(uint8_t how)
 {
     etcd_error why;
 
     if (!open_asked && !open_now)
         return;
-    open_asked = open_now = false;
+    open_asked = open_now = vouching = false;
     etcd__error_set(&why, ETCD_ERR_UNAVAILABLE, "gone");
     etcd__watch_core_closed(&core, &why, how & 7, now);
 }
@@ -337,6 +353,7 @@ static void step(uint8_t what, const uint8_t *data, size_t len)
         break;
     case 7:
         answer_probe(first);
+        answer_vouch(first);
         break;
     case 8:
         etcd__watch_core_progress(&u->watcher, now);
@@ -355,7 +372,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     etcd_error why;
     size_t at = 0;
 
-    open_asked = open_now = probing = false;
+    open_asked = open_now = probing = vouching = false;
     now = ETCD__SECOND;
     wake = ETCD__NEVER;
     total = 0;

@@ -189,9 +189,18 @@ static void op_unprobe(etcd__watch_core *core)
     model_of(core)->probe_out = false;
 }
 
+static int op_vouch(etcd__watch_core *core)
+{
+    model *m = model_of(core);
+
+    require(!m->vouch_out && m->stream == OPEN);
+    m->vouch_out = true;
+    return ETCD_OK;
+}
+
 static const etcd__watch_ops ops = {
     op_open,     op_close,           op_send, op_renew,  op_wake,  op_deliver, op_moved, op_ended,
-    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe,
+    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe, op_vouch,
 };
 
 /* --- the consumers ---------------------------------------------------------------------------- */
@@ -261,7 +270,8 @@ static void check(consumer *c, const etcd__watch_delivery *delivery)
         break;
     case ETCD_WATCH_PROGRESS:
         require(c->created && !c->listing);
-        check_reached(c, response->revision);
+        if (!m->overtakes)
+            check_reached(c, response->revision);
         break;
     case ETCD_WATCH_DISCONNECTED:
         require(!c->broken && response->reason.len > 0);
@@ -405,6 +415,12 @@ static void answer_probe(model *m)
     etcd__watch_core_probed(&m->core, m->revision, NULL, m->now);
 }
 
+static void answer_vouch(model *m)
+{
+    m->vouch_out = false;
+    etcd__watch_core_vouched(&m->core, m->overtakes ? 0 : model_roll(m, 8) != 0, m->now);
+}
+
 /* --- a schedule ------------------------------------------------------------------------------- */
 
 static void open_stream(model *m)
@@ -521,6 +537,8 @@ static void step(model *m)
     case 10:
         if (m->probe_out)
             answer_probe(m);
+        if (m->vouch_out)
+            answer_vouch(m);
         break;
     case 11:
     case 12:
@@ -589,6 +607,8 @@ static void calm_down(model *m)
         }
         if (m->probe_out)
             answer_probe(m);
+        if (m->vouch_out)
+            answer_vouch(m);
         server_step(m);
         hear(m);
         pass_time(m);
@@ -609,6 +629,7 @@ static model *new_model(uint64_t seed, bool may_fail, watch_model_figures *figur
     m->wake = ETCD__NEVER;
     m->now = ETCD__SECOND;
     m->numbers_itself = model_roll(m, 8) == 0;
+    m->overtakes = model_roll(m, 4) == 0;
     etcd__watch_core_init(&m->core, &ops, 6000, seed);
     for (int i = 0; i < 5; i++)
         model_write_revision(m);

@@ -14,6 +14,7 @@ enum {
     WATCHERS = 6,
     SERVER_WATCHERS = 512,
     QUEUE = 4096,
+    HELD = 4,
     STEPS = 400,
     CALM_STEPS = 60000
 };
@@ -81,10 +82,13 @@ struct model {
     size_t first_request, n_requests;
     message messages[QUEUE];
     size_t first_message, n_messages;
+    bool overtakes;                  /* an old server: its answers to progress requests come ahead of events */
+    etcd__watch_response held[HELD]; /* others may come behind the `created` of watches that were not there */
+    size_t n_held;
     int64_t used[SERVER_WATCHERS];
     size_t n_used;
     size_t n_unexplained; /* cancels without a reason */
-    bool probe_out;
+    bool probe_out, vouch_out;
     bool refused[KEYS][KEYS + 1]; /* ranges that may not be read */
     consumer consumers[WATCHERS];
     size_t total;

@@ -81,14 +81,28 @@ uint8_t *model_block(size_t size)
     return block;
 }
 
+static void say_held(model *m);
+
 static void say(model *m, const etcd__watch_response *response)
 {
     size_t len = etcd__pb_encoded_size(&etcd__watch_response_type, response);
-    uint8_t *data = model_block(len + 1);
+    uint8_t *data;
 
+    if (!response->created)
+        say_held(m);
+    data = model_block(len + 1);
     require(m->n_messages < QUEUE);
     etcd__pb_encode(&etcd__watch_response_type, response, data, len);
     m->messages[(m->first_message + m->n_messages++) % QUEUE] = (message){data, len};
+}
+
+static void say_held(model *m)
+{
+    size_t n = m->n_held;
+
+    m->n_held = 0;
+    for (size_t i = 0; i < n; i++)
+        say(m, &m->held[i]);
 }
 
 static etcd__watch_response answer(const model *m, int64_t id)
@@ -155,17 +169,19 @@ static void serve_progress(model *m)
 {
     etcd__watch_response response = answer(m, -1);
 
-    for (size_t i = 0; i < m->n_watchers; i++)
+    for (size_t i = 0; i < m->n_watchers && !m->overtakes; i++)
         if (m->watchers[i].next != m->visible + 1)
             return; /* somebody lags, or waits for the future */
-    if (m->n_watchers > 0)
-        say(m, &response);
+    if (m->n_held < HELD && (m->n_watchers > 0 || m->overtakes))
+        m->held[m->n_held++] = response;
 }
 
 void model_serve(model *m)
 {
     const request r = m->requests[m->first_request];
 
+    if (m->n_held > 0 && (m->calm || model_roll(m, 2)))
+        say_held(m);
     if (m->n_requests == 0)
         return;
     m->first_request = (m->first_request + 1) % QUEUE;
@@ -272,7 +288,8 @@ void model_drop_stream(model *m)
         m->first_message = (m->first_message + 1) % QUEUE;
         m->n_messages--;
     }
-    m->n_requests = 0;
+    m->n_requests = m->n_held = 0;
+    m->vouch_out = false;
     m->n_watchers = m->n_used = 0;
     m->stream = NONE;
 }

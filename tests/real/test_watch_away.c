@@ -648,6 +648,70 @@ static void progress_moves_a_watch_that_has_nothing_to_tell(void **state)
     etcd_server_stop(server);
 }
 
+/* Whether the server sends its answers to requests for progress in order with events: since 3.4.25 and 3.5.8. */
+static bool is_in_order(const struct etcd_server *server, etcd_client *client)
+{
+    int minor = etcd_server_minor(server);
+    etcd_status_response *status;
+    etcd_error err;
+    long patch;
+
+    assert_ok(etcd_status(client, etcd_server_endpoint(server, 0), NULL, &status, &err), &err);
+    patch = strtol(strrchr(status->version.data, '.') + 1, NULL, 10);
+    etcd_response_free(status);
+    return minor > 5 || (minor == 5 && patch >= 8) || (minor == 4 && patch >= 25);
+}
+
+static void an_answer_about_progress_moves_all_watches(void **state)
+{
+    struct etcd_server *server = server_with(NULL);
+    fault_proxy *proxy = fault_proxy_start(etcd_server_endpoint(server, 0));
+    etcd_client *writer = client_at(etcd_server_endpoints(server)), *client = client_at(fault_proxy_endpoint(proxy));
+    bool in_order = is_in_order(server, writer);
+    etcd_watch *watches[2];
+    etcd_watch_response *response;
+    int64_t start[2], told, now = 0;
+    etcd_error err;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        watches[i] = watching_open(client, "idle", ETCD_WATCH(.created_notify = true));
+        await_created(watches[i]);
+        start[i] = etcd_watch_position(watches[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        now = put_some(writer, "other", 5);
+        do { /* an answer may be one to a question that was repeated before */
+            assert_ok(etcd_watch_request_progress(watches[0], &err), &err);
+            response = watching_next(watches[0], ETCD_WATCH_PROGRESS);
+            told = response->revision;
+            etcd_response_free(response);
+        } while (told < now);
+        assert_int_equal(told, now);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(etcd_watch_position(watches[i]), in_order ? now + 1 : start[i]);
+    fault_proxy_refuse(proxy);
+    fault_proxy_reset(proxy);
+    compact(writer, now);
+    fault_proxy_resume(proxy);
+    now = real_put(writer, "idle", "value");
+    for (int i = 0; i < 2; i++) {
+        if (in_order) {
+            response = watching_next(watches[i], ETCD_WATCH_EVENTS);
+            assert_int_equal(response->revision, now);
+            etcd_response_free(response);
+        } else {
+            watching_await_end(watches[i], ETCD_ERR_COMPACTED, NULL);
+        }
+        etcd_watch_free(watches[i]);
+    }
+    etcd_client_free(client);
+    etcd_client_free(writer);
+    fault_proxy_stop(proxy);
+    etcd_server_stop(server);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -660,6 +724,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_watch_leaves_a_member_whose_others_died),
         cmocka_unit_test(a_watch_leaves_a_member_whose_others_hang),
         cmocka_unit_test(progress_moves_a_watch_that_has_nothing_to_tell),
+        cmocka_unit_test(an_answer_about_progress_moves_all_watches),
     };
 
     return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);

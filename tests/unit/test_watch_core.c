@@ -12,7 +12,8 @@
 
 enum { MOST = 5000 };
 
-/* What the machine asked for, as text: "open close create(ID,REVISION) cancel progress list(KEY,REVISION) probe". */
+/* What the machine asked for, as text: "open close create(ID,REVISION) cancel progress list(KEY,REVISION) probe
+ * vouch". */
 static char asked[256 * 1024];
 /* What it gave, as text: "created(R) events(R,R,...) progress(R) broken resumed(R) gap(R) listed(N) end(CODE)". */
 static char given[4096];
@@ -147,9 +148,16 @@ static void op_unprobe(etcd__watch_core *c)
     (void)c;
 }
 
+static int op_vouch(etcd__watch_core *c)
+{
+    (void)c;
+    note(asked, sizeof asked, "vouch ");
+    return ETCD_OK;
+}
+
 static const etcd__watch_ops ops = {
     op_open,     op_close,           op_send, op_renew,  op_wake,  op_deliver, op_moved, op_ended,
-    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe,
+    op_buffered, op_buffered_in_all, op_list, op_unlist, op_probe, op_unprobe, op_vouch,
 };
 
 static void assert_log(char *log, const char *expected)
@@ -308,7 +316,12 @@ static void fragments_are_given_as_far_as_they_are_whole(void **state)
     finish();
 }
 
-static void the_answer_for_all_moves_nobody(void **state)
+static void answer_for_all(uint64_t member_id, int64_t revision)
+{
+    hear(&(etcd__watch_response){.header = {.member_id = member_id, .revision = revision}, .watch_id = -1});
+}
+
+static void the_answer_for_all_moves_nobody_where_it_may_overtake(void **state)
 {
     (void)state;
     begin();
@@ -321,15 +334,87 @@ static void the_answer_for_all_moves_nobody(void **state)
     hear(&(etcd__watch_response){.header.revision = 9, .watch_id = ids[0]});
     assert_log(given, "progress(9) ");
     etcd__watch_core_progress(&two, now);
-    assert_log(asked, "open create(0) create(0) ask ");
+    assert_log(asked, "open create(0) create(0) vouch ");
+    wait();
+    assert_log(asked, ""); /* not before that is known */
+    etcd__watch_core_vouched(&core, 0, now);
+    assert_log(asked, "ask ");
     wait();
     assert_log(asked, "ask "); /* no answer: somebody lagged */
-    hear(&(etcd__watch_response){.header.revision = 12, .watch_id = -1});
+    answer_for_all(7, 12);
     assert_log(given, "2:progress(12) ");
     cut();
     wait();
     opened();
     assert_log(asked, "open create(10) create(6) "); /* its own word counts, the word for all does not */
+    finish();
+}
+
+static void the_answer_for_all_moves_all_where_it_is_in_order(void **state)
+{
+    (void)state;
+    begin();
+    add(&one);
+    add(&two);
+    opened();
+    created(ids[0], 5);
+    created(ids[1], 5);
+    etcd__watch_core_progress(&two, now);
+    assert_log(asked, "open create(0) create(0) vouch ");
+    etcd__watch_core_vouched(&core, 7, now);
+    assert_log(asked, "ask ");
+    answer_for_all(8, 9); /* another member, as behind a proxy: who knows */
+    assert_log(given, "2:progress(9) ");
+    assert_true(one.next == 6 && two.next == 6);
+    etcd__watch_core_progress(&two, now);
+    assert_log(asked, "ask ");
+    answer_for_all(7, 12);
+    assert_log(given, "2:progress(12) ");
+    answer_for_all(7, 11); /* nothing goes back */
+    cut();
+    wait();
+    opened();
+    assert_log(asked, "open create(13) create(13) ");
+    created(ids[2], 11);
+    assert_log(asked, "cancel probe "); /* what it said counts as seen */
+    etcd__watch_core_progress(&two, now);
+    assert_log(asked, "vouch "); /* another stream, perhaps another version */
+    finish();
+}
+
+/* `created` may come before an answer that was made when the watcher was not there. */
+static void the_answer_for_all_is_for_those_that_were_there(void **state)
+{
+    (void)state;
+    begin();
+    two.start_revision = 3;
+    add(&one);
+    opened();
+    created(ids[0], 5);
+    etcd__watch_core_progress(&one, now);
+    etcd__watch_core_vouched(&core, 7, now);
+    add(&two);
+    etcd__watch_core_progress(&two, now);
+    assert_log(asked, "open create(0) vouch ask create(3) ask ");
+    created(ids[1], 8);
+    answer_for_all(7, 8); /* to the first question, when only `one` was there */
+    assert_log(given, "progress(8) ");
+    assert_true(one.next == 9 && two.next == 3);
+    EVENTS(ids[1], false, 3, 4);
+    answer_for_all(7, 8); /* to the second */
+    assert_log(given, "2:events(3,4) 2:progress(8) ");
+    assert_true(one.next == 9 && two.next == 9);
+    wait();
+    etcd__watch_core_remove(&two, now);
+    memset(&two, 0, sizeof two);
+    two.key = one.key;
+    two.buffer_bytes = 1 << 20;
+    two.start_revision = 3;
+    etcd__watch_core_progress(&one, now); /* a question that is not answered */
+    add(&two);
+    created(ids[2], 8);
+    answer_for_all(7, 9); /* made after `created` was */
+    assert_true(one.next == 10 && two.next == 10);
     finish();
 }
 
@@ -496,7 +581,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_goes_on_behind_what_was_given),
         cmocka_unit_test(fragments_are_given_as_far_as_they_are_whole),
-        cmocka_unit_test(the_answer_for_all_moves_nobody),
+        cmocka_unit_test(the_answer_for_all_moves_nobody_where_it_may_overtake),
+        cmocka_unit_test(the_answer_for_all_moves_all_where_it_is_in_order),
+        cmocka_unit_test(the_answer_for_all_is_for_those_that_were_there),
         cmocka_unit_test(refusals_without_a_number_belong_to_the_oldest),
         cmocka_unit_test(a_token_is_renewed_before_a_refusal_counts),
         cmocka_unit_test(a_token_that_is_never_good_is_not_renewed_for_ever),
