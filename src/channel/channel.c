@@ -662,6 +662,13 @@ void etcd__channel_resume(etcd__call *call)
     etcd__connection_touch(call->connection);
 }
 
+void etcd__channel_doubt(etcd__call *call, int64_t since)
+{
+    if (call->connection != NULL && call->connection == call->served_by->connection && call->connection->last_read < since &&
+        !another_serves(call->channel, call->served_by))
+        etcd__peer_doubt(call->served_by);
+}
+
 bool etcd__channel_renew_token(etcd__call *call, int code)
 {
     return renews_token(call, code);

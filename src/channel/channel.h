@@ -53,6 +53,10 @@ int etcd__channel_send(etcd__call *call, const uint8_t *body, size_t len, bool h
 void etcd__channel_pause(etcd__call *call);
 void etcd__channel_resume(etcd__call *call);
 
+/** The member has not answered on a stream since then (monotonic). When nothing has come on its connection either, and no other
+ *  member serves, another connection to it is tried. */
+void etcd__channel_doubt(etcd__call *call, int64_t since);
+
 /** For a server that refuses the token within the stream: whether another stream is worth trying, with a newer token.
  *  `code` is the error that it told. */
 bool etcd__channel_renew_token(etcd__call *call, int code);

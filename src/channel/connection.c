@@ -310,11 +310,11 @@ void etcd__connection_answered(etcd__connection *c)
         etcd__loop_timer_start(c->loop, &c->ping_timer, next_ping(c));
 }
 
-void etcd__connection_drain(etcd__connection *c)
+void etcd__connection_drain(etcd__connection *c, const char *why)
 {
     if (c->dead || c->state != ETCD__CONNECTION_READY)
         return;
-    (void)snprintf(c->goaway, sizeof c->goaway, "the endpoint was removed");
+    (void)snprintf(c->goaway, sizeof c->goaway, "%s", why);
     c->state = ETCD__CONNECTION_DRAINING;
     etcd__loop_defer(c->loop, &c->flush);
 }

@@ -50,11 +50,36 @@ static void connect_again(etcd__peer *peer, bool was_good)
     peer->events->on_state(peer->arg, peer);
 }
 
+static void drop_spare(etcd__peer *peer)
+{
+    etcd__connection_free(peer->spare, false);
+    peer->spare = NULL;
+}
+
+/* The spare is ready. Returns whether it takes the other's place; else it ends. */
+static bool replace_doubted(etcd__peer *peer)
+{
+    static const char because[] = "another connection was faster";
+    etcd__connection *spare = peer->spare, *doubted = peer->connection;
+    bool answers = doubted->last_read > peer->spare_at;
+
+    peer->spare = NULL;
+    if (!answers) {
+        peer->connection = spare;
+        peer->member_id = 0;
+        etcd__error_set(&peer->last_error, ETCD_ERR_CONNECTION, "%s", because);
+    }
+    etcd__connection_drain(answers ? spare : doubted, because);
+    etcd__list_push_back(&peer->draining, answers ? &spare->node : &doubted->node);
+    return !answers;
+}
+
 static void on_ready(void *arg, etcd__connection *connection)
 {
     etcd__peer *peer = arg;
 
-    (void)connection;
+    if (connection == peer->spare && !replace_doubted(peer))
+        return;
     peer->stats.connects++;
     etcd__log_write(&peer->config->log, ETCD__LOG_INFO, "%s: connected", peer->endpoint.text);
     peer->events->on_state(peer->arg, peer);
@@ -85,6 +110,7 @@ static void on_draining(void *arg, etcd__connection *connection)
     etcd__peer *peer = arg;
 
     note_pings(peer, connection);
+    drop_spare(peer);
     etcd__list_push_back(&peer->draining, &connection->node);
     etcd__error_set(&peer->last_error, ETCD_ERR_CONNECTION, "%s", connection->goaway);
     connect_again(peer, connection->answered);
@@ -114,8 +140,11 @@ static void on_gone(void *arg, etcd__connection *connection, const etcd_error *w
     peer->stats.bytes_received += connection->received;
     peer->stats.connect_failures += connection->state == ETCD__CONNECTION_CONNECTING;
     etcd__list_remove(&connection->node);
+    if (connection == peer->spare)
+        peer->spare = NULL;
     etcd__connection_free(connection, false);
     if (was_current) {
+        drop_spare(peer);
         peer->member_id = 0; /* another may listen there next time */
         peer->last_error = *why;
         connect_again(peer, was_good);
@@ -162,6 +191,7 @@ void etcd__peer_free(etcd__peer *peer, bool politely)
         return;
     etcd__loop_timer_stop(peer->loop, &peer->retry);
     etcd__list_remove(&peer->node);
+    drop_spare(peer);
     etcd__connection_free(peer->connection, politely);
     while ((node = etcd__list_pop_front(&peer->draining)) != NULL)
         etcd__connection_free(ETCD__CONTAINER_OF(node, etcd__connection, node), false);
@@ -182,6 +212,21 @@ void etcd__peer_connect(etcd__peer *peer)
         peer->stats.connect_failures++;
         connect_later(peer);
     }
+}
+
+void etcd__peer_doubt(etcd__peer *peer)
+{
+    etcd__connection_config config = peer->config->connection;
+    etcd_error ignored;
+
+    if (peer->spare != NULL || peer->connection == NULL || peer->connection->state != ETCD__CONNECTION_READY)
+        return;
+    config.ping_interval = peer->ping_interval;
+    peer->spare_at = etcd__clock_monotonic();
+    etcd__log_write(&peer->config->log, ETCD__LOG_INFO, "%s: silent; trying another connection", peer->endpoint.text);
+    if (etcd__connection_open(peer->loop, &peer->endpoint, &config, &peer->config->log, &events, peer, &peer->spare, &ignored) <
+        0)
+        peer->stats.connect_failures++;
 }
 
 bool etcd__peer_usable(const etcd__peer *peer)
@@ -224,9 +269,10 @@ void etcd__peer_retire(etcd__peer *peer)
         return;
     peer->retired = true;
     etcd__loop_timer_stop(peer->loop, &peer->retry);
+    drop_spare(peer);
     peer->connection = NULL;
     if (connection != NULL && connection->state == ETCD__CONNECTION_READY && etcd__h2_streams_open(connection->h2) > 0) {
-        etcd__connection_drain(connection);
+        etcd__connection_drain(connection, "the endpoint was removed");
         etcd__list_push_back(&peer->draining, &connection->node);
     } else {
         etcd__connection_free(connection, true);

@@ -2,7 +2,10 @@
  * attempts, and what is known of its health.
  *
  * A peer always wants to be connected: it connects at once when it was lost after being good, and after a growing
- * wait when an attempt failed (the contract, section 0: 1 s x 1.6, +-20 %, at most 120 s). */
+ * wait when an attempt failed (the contract, section 0: 1 s x 1.6, +-20 %, at most 120 s).
+ *
+ * A connection in doubt gets a spare beside it. When that is ready and the other has still said nothing, it takes its place:
+ * a line that is dead is left before a ping has proven it, and one that is only slow loses nothing. */
 #ifndef ETCD__CHANNEL_PEER_H
 #define ETCD__CHANNEL_PEER_H
 
@@ -43,6 +46,7 @@ struct etcd__peer {
     etcd__list node; /* for the owner */
     etcd__endpoint endpoint;
     etcd__connection *connection; /* the newest, while it is not draining; NULL in back-off */
+    etcd__connection *spare;      /* being connected, because the other is in doubt; mostly NULL */
     etcd_error last_error;        /* of the last connection that ended; code 0 when none did */
     etcd__peer_stats stats;
     uint64_t member_id; /* of the member behind it, where that was asked (channel/leader.h); 0: unknown */
@@ -59,6 +63,7 @@ struct etcd__peer {
     void *arg;
     etcd__list draining;
     etcd__timer retry;
+    int64_t spare_at;      /* when the spare was begun */
     int failures;          /* attempts since the last good connection */
     int64_t ping_interval; /* grows when the server complains */
     int64_t avoid_until;   /* other peers are better until then; 0: it is as good as any */
@@ -74,6 +79,9 @@ void etcd__peer_free(etcd__peer *peer, bool politely);
 
 /** Starts to connect unless it is connected, connecting, or in back-off. */
 void etcd__peer_connect(etcd__peer *peer);
+
+/** Nothing has come on its connection for too long: tries another beside it. */
+void etcd__peer_doubt(etcd__peer *peer);
 
 /** Whether a call can be started now. */
 bool etcd__peer_usable(const etcd__peer *peer);

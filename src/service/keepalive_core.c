@@ -479,10 +479,13 @@ static void doubt(etcd__keepalive_core *core, etcd__keepalive_lease *lease, int6
     int64_t whole = lease->deadline == ETCD__NEVER ? PATIENCE : lease->deadline - lease->sent;
     bool silent = core->heard_at <= lease->sent;
 
-    if (now - core->opened_at >= PATIENCE_LEAST && (silent || now - lease->sent >= whole / 4 * 3))
+    if (now - core->opened_at >= PATIENCE_LEAST && (silent || now - lease->sent >= whole / 4 * 3)) {
+        core->unanswered = lease->sent;
         give_up(core, "the member does not answer", now);
-    else
+        core->unanswered = 0;
+    } else {
         reschedule(core, lease, now);
+    }
 }
 
 static void act(etcd__keepalive_core *core, etcd__keepalive_lease *lease, int64_t now)

@@ -82,6 +82,7 @@ struct etcd__keepalive_core {
     int failures;          /* streams without any answer, in a row */
     int refusals;          /* of them, refused for the token */
     size_t handed_out;     /* requests that wait for flush() */
+    int64_t unanswered;    /* in give_up(): when the request was handed out that has no answer; 0: the reason is another */
     etcd_error last_error; /* why the last stream ended; code 0: none has */
 };
 

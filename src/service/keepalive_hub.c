@@ -125,6 +125,8 @@ static void core_give_up(etcd__keepalive_core *core)
 
     if (h->call.served_by != NULL)
         etcd__peer_avoid(h->call.served_by); /* another may serve */
+    if (h->call.served_by != NULL && core->unanswered != 0)
+        etcd__channel_doubt(&h->call, etcd__clock_monotonic() - (etcd__clock_boot() - core->unanswered));
     abandon(h);
 }
 

@@ -48,6 +48,7 @@ struct pipe {
 struct connection {
     int client, server; /* -1: closed */
     struct pipe up, down;
+    int held; /* directions, besides those of the proxy */
 };
 
 struct cut {
@@ -246,13 +247,18 @@ static bool give(fault_proxy *proxy, struct pipe *pipe)
 
 /* ---- the thread ---- */
 
-static short events_of(const fault_proxy *proxy, const struct pipe *in, const struct pipe *out, int out_direction)
+static bool is_stopped(const fault_proxy *proxy, const struct connection *c, int direction)
+{
+    return (proxy->held | c->held) & direction;
+}
+
+static short events_of(const struct pipe *in, const struct pipe *out, bool out_held)
 {
     short events = 0;
 
     if (!in->ended && in->held < PIPE_MAX)
         events |= POLLIN;
-    if (out->first != NULL && !(proxy->held & out_direction) && out->first->due <= now_ns() && out->free_at <= now_ns())
+    if (out->first != NULL && !out_held && out->first->due <= now_ns() && out->free_at <= now_ns())
         events |= POLLOUT;
     return events;
 }
@@ -274,8 +280,8 @@ static size_t fill(fault_proxy *proxy, struct pollfd *fds)
 
         if (c->client < 0)
             continue;
-        fds[n++] = entry(c->client, events_of(proxy, &c->up, &c->down, FAULT_DOWN));
-        fds[n++] = entry(c->server, events_of(proxy, &c->down, &c->up, FAULT_UP));
+        fds[n++] = entry(c->client, events_of(&c->up, &c->down, is_stopped(proxy, c, FAULT_DOWN)));
+        fds[n++] = entry(c->server, events_of(&c->down, &c->up, is_stopped(proxy, c, FAULT_UP)));
     }
     return n;
 }
@@ -294,7 +300,8 @@ static int64_t next_time(const fault_proxy *proxy)
 
     for (size_t i = 0; i < proxy->n; i++) {
         const struct connection *c = proxy->connections[i];
-        int64_t up = next_due(&c->up, proxy->held & FAULT_UP), down = next_due(&c->down, proxy->held & FAULT_DOWN);
+        int64_t up = next_due(&c->up, is_stopped(proxy, c, FAULT_UP));
+        int64_t down = next_due(&c->down, is_stopped(proxy, c, FAULT_DOWN));
 
         if (up > now && up < next)
             next = up;
@@ -312,8 +319,8 @@ static void work(fault_proxy *proxy)
 
         if (c->client < 0)
             continue;
-        if (!take(proxy, &c->up) || !take(proxy, &c->down) || (!(proxy->held & FAULT_UP) && !give(proxy, &c->up)) ||
-            (!(proxy->held & FAULT_DOWN) && !give(proxy, &c->down)))
+        if (!take(proxy, &c->up) || !take(proxy, &c->down) || (!is_stopped(proxy, c, FAULT_UP) && !give(proxy, &c->up)) ||
+            (!is_stopped(proxy, c, FAULT_DOWN) && !give(proxy, &c->down)))
             end_connection(proxy, c, true);
         else if (c->up.told && c->down.told)
             end_connection(proxy, c, false);
@@ -467,10 +474,20 @@ void fault_proxy_hold(fault_proxy *proxy, int directions)
     unlock_and_wake(proxy);
 }
 
+void fault_proxy_hold_open(fault_proxy *proxy, int directions)
+{
+    pthread_mutex_lock(&proxy->lock);
+    for (size_t i = 0; i < proxy->n; i++)
+        proxy->connections[i]->held |= directions;
+    unlock_and_wake(proxy);
+}
+
 void fault_proxy_resume(fault_proxy *proxy)
 {
     pthread_mutex_lock(&proxy->lock);
     proxy->held = 0;
+    for (size_t i = 0; i < proxy->n; i++)
+        proxy->connections[i]->held = 0;
     listen_on(proxy);
     unlock_and_wake(proxy);
 }

@@ -45,6 +45,9 @@ void fault_proxy_rate(fault_proxy *proxy, int64_t bytes_per_s);
 /** Stops forwarding in these directions, on connections that are open and that come. */
 void fault_proxy_hold(fault_proxy *proxy, int directions);
 
+/** The same on connections that are open; those that come are served. */
+void fault_proxy_hold_open(fault_proxy *proxy, int directions);
+
 /** Ends hold and refuse; latency and rate stay. */
 void fault_proxy_resume(fault_proxy *proxy);
 

@@ -226,6 +226,69 @@ static void a_way_that_is_cut_again_and_again_does_no_harm(void **state)
     fault_proxy_stop(proxy);
 }
 
+/* A client whose only connection is dead in one direction, while another would do. No ping ever ends it. */
+struct line {
+    fault_proxy *proxy;
+    etcd_client *client;
+    etcd_keepalive *keepalive, *another;
+    int64_t lease;
+};
+
+static void hold_line(struct line *line, int direction, int64_t lease)
+{
+    line->lease = lease;
+    line->proxy = fault_proxy_start(etcd_server_endpoint(real_server(), 0));
+    line->client = real_client_with(ETCD_CLIENT(.endpoints = fault_proxy_endpoint(line->proxy), .ping_interval_ms = -1));
+    real_grant(lease, 5);
+    line->keepalive = open_one(line->client, lease, 0);
+    take_answer(line->keepalive, lease, 5);
+    fault_proxy_hold_open(line->proxy, direction);
+    line->another = open_one(line->client, lease, 0); /* has it renewed at once */
+}
+
+/* Whether the lease was renewed over another connection; false when this process came too late, as on a busy machine. */
+static bool is_renewed(const struct line *line, etcd_client *other)
+{
+    etcd_keepalive_response *answer;
+    etcd_error err;
+    int rc = etcd_keepalive_next(line->another, WAIT_MS, &answer, &err);
+
+    if (rc == ETCD_OK) {
+        etcd_response_free(answer);
+        assert_true(fault_proxy_count(line->proxy) > 1);
+        return time_left(other, line->lease) > 0;
+    }
+    assert_true(rc == ETCD_ERR_LEASE_EXPIRED || rc == ETCD_ERR_LEASE_NOT_FOUND);
+    return false;
+}
+
+static void leave_line(struct line *line)
+{
+    etcd_keepalive_free(line->keepalive);
+    etcd_keepalive_free(line->another);
+    etcd_client_free(line->client);
+    fault_proxy_stop(line->proxy);
+}
+
+static void a_dead_line_to_the_only_member_is_left_in_time(void **state)
+{
+    etcd_client *other = real_client();
+    bool up = false, down = false;
+    struct line lines[2];
+
+    (void)state;
+    for (int i = 0; i < 10 && !(up && down); i++) {
+        hold_line(&lines[0], FAULT_UP, 0x610 + 2 * i);
+        hold_line(&lines[1], FAULT_DOWN, 0x611 + 2 * i);
+        up = is_renewed(&lines[0], other) || up;
+        down = is_renewed(&lines[1], other) || down;
+        leave_line(&lines[0]);
+        leave_line(&lines[1]);
+    }
+    assert_true(up && down);
+    etcd_client_free(other);
+}
+
 /* ---- a holder that is stopped ---- */
 
 static bool is_readable(int fd)
@@ -427,6 +490,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(once_renews),
     cmocka_unit_test(many_leases_live),
     cmocka_unit_test(a_black_hole_is_told_before_the_server_forgets),
+    cmocka_unit_test(a_dead_line_to_the_only_member_is_left_in_time),
     cmocka_unit_test(a_way_that_is_cut_again_and_again_does_no_harm),
     cmocka_unit_test(a_stopped_holder_knows_when_it_wakes),
     cmocka_unit_test(a_lease_survives_the_restart_of_its_server),
