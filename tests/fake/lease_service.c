@@ -44,7 +44,7 @@ etcd_client *begin(bool manual)
     service *s = &the_service;
 
     s->conn = -1;
-    atomic_store(&s->ttl_s, 9);
+    atomic_store(&s->ttl_s, LONG_TTL_S);
     s->server = fake_server_start(NULL);
     fake_server_handle_messages(s->server, FAKE_KEEP_ALIVE, keep_alive, s);
     return fake_client(fake_server_endpoint(s->server), manual);

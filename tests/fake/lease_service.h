@@ -6,7 +6,10 @@
 
 #include <stdatomic.h>
 
-enum { GONE = 404 }; /* the lease that it does not have */
+enum {
+    GONE = 404,       /* the lease that it does not have */
+    LONG_TTL_S = 9000 /* what it grants, unless it is told otherwise: no renewal falls into a test by the clock */
+};
 
 typedef struct service {
     fake_server *server;

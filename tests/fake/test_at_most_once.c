@@ -605,30 +605,33 @@ static void end_never(fake_request *request, const ending *e)
     (void)e;
 }
 
+/* Returns whether the request was sent before the deadline. */
+static bool meet_deadline(const fake_op *op, int64_t timeout_ms)
+{
+    script s = {&(ending){.name = "silence", .answer = end_never}, 0};
+    fake_server *server = fake_server_start(NULL);
+    etcd_client *client = fake_client(fake_server_endpoint(server), false);
+    fake_seen seen = {.complete = false};
+    etcd_error err;
+
+    fake_server_handle(server, op->method, run_script, &s);
+    assert_int_equal(op->run(client, ETCD_CALL(.timeout_ms = timeout_ms), &err), ETCD_ERR_DEADLINE_EXCEEDED);
+    etcd_client_free(client);
+    assert_true(fake_server_wait_closed(server, fake_server_conn_count(server), FAKE_WAIT_MS));
+    if (fake_server_seen_count(server) > 0)
+        seen = fake_server_seen(server, 0);
+    fake_check_write(server, op, 1, err.code, &err, "deadline");
+    assert_int_equal((err.flags & ETCD_ERROR_MAYBE_APPLIED) != 0, seen.complete);
+    assert_true(!seen.complete || (seen.client_reset && seen.reset_code == NGHTTP2_CANCEL));
+    fake_server_stop(server);
+    return seen.complete;
+}
+
 static void deadline_without_an_answer(void **state)
 {
-    const ending e = {.name = "silence", .answer = end_never};
-
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        const fake_op *op = i == 0 ? &fake_put : &fake_txn;
-        fake_server *server = fake_server_start(NULL);
-        etcd_client *client = fake_client(fake_server_endpoint(server), false);
-        script s = {&e, 0};
-        etcd_error err;
-        int rc;
-
-        fake_server_handle(server, op->method, run_script, &s);
-        rc = op->run(client, ETCD_CALL(.timeout_ms = 100), &err);
-        assert_int_equal(rc, ETCD_ERR_DEADLINE_EXCEEDED);
-        fake_check_write(server, op, 1, rc, &err, "deadline");
-        assert_true(err.flags & ETCD_ERROR_MAYBE_APPLIED);
-        etcd_client_free(client);
-        assert_true(fake_server_wait_closed(server, 1, FAKE_WAIT_MS));
-        assert_true(fake_server_seen(server, 0).client_reset);
-        assert_int_equal(fake_server_seen(server, 0).reset_code, NGHTTP2_CANCEL);
-        fake_server_stop(server);
-    }
+    assert_true(meet_deadline(&fake_put, 100) || meet_deadline(&fake_put, 3000) || meet_deadline(&fake_put, 12000));
+    assert_true(meet_deadline(&fake_txn, 100) || meet_deadline(&fake_txn, 3000) || meet_deadline(&fake_txn, 12000));
 }
 
 /* No connection, so nothing was sent: the failure is definite. */

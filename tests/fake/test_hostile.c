@@ -216,7 +216,10 @@ static void check_alone(const attack *a, const fake_op *op)
 
     atomic_store(&peak_bytes, atomic_load(&live_bytes));
     before = atomic_load(&live_bytes);
-    rc = op->run(client, ETCD_CALL(.timeout_ms = a->handler ? FAKE_WAIT_MS : fake_bound_ms(125), .no_retry = true), &err);
+    rc = op->run(client, ETCD_CALL(.timeout_ms = a->handler ? FAKE_WAIT_MS : 250, .no_retry = true), &err);
+    for (int timeout_ms = 500; !a->handler && !strstr(err.message, a->text) && timeout_ms < FAKE_WAIT_MS; timeout_ms *= 2)
+        rc = op->run(client, ETCD_CALL(.timeout_ms = timeout_ms, .no_retry = true),
+                     &err); /* there was not time enough to meet it */
     if (rc == ETCD_OK)
         fail_msg("%s: %s succeeded", a->name, op->name);
     if (!strstr(err.message, a->text))
@@ -247,9 +250,10 @@ static void each_limit_ends_a_write(void **state)
         check_alone(&attacks[i], &fake_put);
 }
 
-/* With an honest server beside the attacker: a call may meet the attacker once; then, while it is avoided, all are served. */
-static void check_beside(const attack *a)
+/* How many of 12 puts fail, at the attacker, while the others are served. */
+static int64_t put_beside(void *arg)
 {
+    const attack *a = arg;
     fake_server *attacker = start_attacker(a), *honest = fake_server_start(NULL);
     char endpoints[256];
     etcd_client *client;
@@ -263,11 +267,20 @@ static void check_beside(const attack *a)
             failures++;
             assert_string_equal(err.endpoint, fake_server_endpoint(attacker));
         }
-    if (failures > (a->lives ? 11 : 2) || fake_server_kv_writes(honest) != 12 - (size_t)failures)
+    if (fake_server_kv_writes(honest) != 12 - (size_t)failures)
         fail_msg("%s: %d of 12 puts failed, the last one: %s", a->name, failures, err.message);
     etcd_client_free(client);
     fake_server_stop(attacker);
     fake_server_stop(honest);
+    return failures;
+}
+
+/* With an honest server beside the attacker: a call may meet the attacker once, or again; then, while it is avoided, all are
+ * served. (It is avoided for a second, so more may meet it when the machine is slow: that is only too slow when it is so each
+ * time.) */
+static void check_beside(const attack *a)
+{
+    fake_in_time(put_beside, (void *)(uintptr_t)a, a->lives ? 11 : 2, a->name);
 }
 
 static void the_next_endpoint_serves(void **state)

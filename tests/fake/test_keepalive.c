@@ -56,7 +56,7 @@ static void the_first_answer_comes_at_once(void **state)
     assert_int_equal(etcd_keepalive_lease(keepalive), 11);
     take_answer(keepalive);
     assert_true(etcd_keepalive_remaining_ms(keepalive) > 0);
-    assert_true(etcd_keepalive_remaining_ms(keepalive) <= 9000);
+    assert_true(etcd_keepalive_remaining_ms(keepalive) <= LONG_TTL_S * 1000);
     assert_int_equal(etcd_keepalive_next(keepalive, 0, &answer, &err), ETCD_ERR_TIMED_OUT);
     assert_null(answer);
     first = fake_server_seen(the_service.server, 0);
@@ -71,8 +71,10 @@ static void all_leases_share_a_stream(void **state)
     etcd_keepalive *keepalives[100];
 
     (void)state;
-    for (int i = 0; i < 100; i++)
-        keepalives[i] = open_one(client, i + 1000, 9);
+    for (int i = 0; i < 100; i++) {
+        keepalives[i] = open_one(client, i + 1000, LONG_TTL_S);
+        assert_true(etcd_keepalive_remaining_ms(keepalives[i]) > 0);
+    }
     for (int i = 0; i < 100; i++)
         take_answer(keepalives[i]);
     assert_int_equal(atomic_load(&the_service.streams), 1);
@@ -170,23 +172,33 @@ static void a_lease_that_is_gone_is_told(void **state)
     finish(client);
 }
 
+/* A lease that is lost, with more time until there was enough to try more than one stream: a busy machine may need it. */
+static void lose_lease(etcd_client *client, int streams, etcd_error *err)
+{
+    for (int64_t ttl_s = 1; ttl_s <= 16; ttl_s *= 4) {
+        etcd_keepalive *keepalive;
+        int64_t before = fake_now_ms(), took;
+
+        keepalive = open_one(client, 11, ttl_s);
+        await_end(keepalive, ETCD_ERR_LEASE_EXPIRED, err);
+        took = fake_now_ms() - before;
+        assert_true(took >= 1000 * ttl_s - 1 && took < 1000 * ttl_s + fake_bound_ms(2500));
+        etcd_keepalive_free(keepalive);
+        if (atomic_load(&the_service.streams) >= streams)
+            break;
+    }
+    assert_true(atomic_load(&the_service.streams) >= streams);
+}
+
 static void without_answers_the_loss_is_told_at_the_deadline(void **state)
 {
     etcd_client *client = begin(false);
-    etcd_keepalive *keepalive;
-    int64_t before = fake_now_ms(), took;
     etcd_error err;
 
     (void)state;
     atomic_store(&the_service.silent, true);
-    keepalive = open_one(client, 11, 1);
-    assert_true(etcd_keepalive_remaining_ms(keepalive) > 0);
-    await_end(keepalive, ETCD_ERR_LEASE_EXPIRED, &err);
-    took = fake_now_ms() - before;
-    assert_true(took >= 999 && took < 1000 + fake_bound_ms(1000));
+    lose_lease(client, 2, &err); /* it was tried on others */
     fake_assert_contains(err.message, "the member does not answer");
-    assert_true(atomic_load(&the_service.streams) > 1); /* it was tried on others */
-    etcd_keepalive_free(keepalive);
     finish(client);
 }
 
@@ -217,34 +229,58 @@ static void what_the_server_refuses_is_told(void **state)
 static void garbled_answers_are_no_answers(void **state)
 {
     etcd_client *client = begin(false);
-    etcd_keepalive *keepalive;
     etcd_error err;
 
     (void)state;
     atomic_store(&the_service.garbled, true);
-    keepalive = open_one(client, 11, 1);
-    await_end(keepalive, ETCD_ERR_LEASE_EXPIRED, &err);
+    lose_lease(client, 3, &err);
     fake_assert_contains(err.message, "LeaseKeepAliveResponse");
-    assert_true(atomic_load(&the_service.streams) > 2 && atomic_load(&the_service.streams) < 200);
-    etcd_keepalive_free(keepalive);
+    assert_true(atomic_load(&the_service.streams) < 200);
     finish(client);
+}
+
+static bool was_opened_again(fake_server *server, void *streams)
+{
+    (void)server;
+    return atomic_load(&the_service.streams) > *(const int *)streams;
+}
+
+/* The lease lives as long as the next renewal takes on a machine that is slow; it comes after a third of that. False when the
+ * machine was slower. */
+static bool live_on(etcd_client *client, int64_t ttl_s)
+{
+    etcd_keepalive_response *answer;
+    etcd_keepalive *keepalive;
+    int rc = ETCD_OK;
+
+    atomic_store(&the_service.ttl_s, (int)ttl_s);
+    keepalive = open_one(client, 11, ttl_s);
+    for (int i = 0; i < 5 && rc == ETCD_OK; i++) {
+        int streams = atomic_load(&the_service.streams);
+
+        rc = etcd_keepalive_next(keepalive, FAKE_WAIT_MS, &answer, NULL);
+        etcd_response_free(answer);
+        fake_server_cut(the_service.server, FAKE_ALL, i % 2 ? FAKE_CUT_FIN : FAKE_CUT_RST);
+        if (rc == ETCD_OK)
+            assert_true(fake_server_wait(the_service.server, was_opened_again, &streams, FAKE_WAIT_MS));
+        (void)take_all(keepalive);
+    }
+    if (rc == ETCD_OK)
+        rc = etcd_keepalive_next(keepalive, FAKE_WAIT_MS, &answer, NULL);
+    if (rc == ETCD_OK)
+        etcd_response_free(answer);
+    else
+        assert_int_equal(rc, ETCD_ERR_LEASE_EXPIRED);
+    etcd_keepalive_free(keepalive);
+    return rc == ETCD_OK;
 }
 
 static void broken_streams_are_opened_again(void **state)
 {
     etcd_client *client = begin(false);
-    etcd_keepalive *keepalive = open_one(client, 11, 0);
 
     (void)state;
-    atomic_store(&the_service.ttl_s, 1);
-    take_answer(keepalive);
-    for (int i = 0; i < 5; i++) {
-        fake_server_cut(the_service.server, FAKE_ALL, i % 2 ? FAKE_CUT_FIN : FAKE_CUT_RST);
-        (void)take_all(keepalive);
-        take_answer(keepalive);
-    }
-    assert_true(atomic_load(&the_service.streams) >= 5);
-    etcd_keepalive_free(keepalive);
+    assert_true(live_on(client, 1) || live_on(client, 4) || live_on(client, 16));
     finish(client);
 }
 
@@ -457,7 +493,7 @@ static int child(etcd_client *client, etcd_keepalive *a, etcd_keepalive *b)
 static void a_child_only_frees(void **state)
 {
     etcd_client *client = begin(false);
-    etcd_keepalive *a = open_one(client, 11, 9), *b = open_one(client, 12, 9);
+    etcd_keepalive *a = open_one(client, 11, LONG_TTL_S), *b = open_one(client, 12, LONG_TTL_S);
     size_t before;
     int status;
     pid_t pid;
@@ -487,7 +523,7 @@ static void *open_and_end(void *client)
 {
     for (int i = 0; i < ROUNDS; i++) {
         heard h = {0};
-        etcd_keepalive *keepalive = i % 2 ? open_one(client, 1 + i % 7, i % 3) : start_one(client, 1 + i % 7, &h);
+        etcd_keepalive *keepalive = i % 2 ? open_one(client, 1 + i % 7, i % 3 * LONG_TTL_S) : start_one(client, 1 + i % 7, &h);
 
         if (i % 4 == 1)
             take_answer(keepalive);

@@ -1,6 +1,8 @@
 /* Renewing a lease once: over the shared stream, with the deadline, the cancelling and the forms of any call. */
 #include "fake/lease_service.h"
 
+#include <string.h>
+
 typedef struct ending {
     atomic_int answers, ends, code;
 } ending;
@@ -17,7 +19,7 @@ static void once_goes_over_the_shared_stream(void **state)
     for (int i = 0; i < 10; i++) {
         assert_int_equal(etcd_keepalive_once(client, 11 + i % 2, NULL, &answer, &err), ETCD_OK);
         assert_int_equal(answer->id, 11 + i % 2);
-        assert_int_equal(answer->ttl_s, 9);
+        assert_int_equal(answer->ttl_s, LONG_TTL_S);
         etcd_response_free(answer);
     }
     assert_int_equal(asked(), 11);
@@ -42,7 +44,7 @@ static void once_ends_at_its_deadline(void **state)
     atomic_store(&the_service.silent, true);
     assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 100), NULL, &err), ETCD_ERR_DEADLINE_EXCEEDED);
     took = fake_now_ms() - before;
-    assert_true(took >= 99 && took < 100 + fake_bound_ms(500));
+    assert_true(took >= 99 && took < 100 + fake_bound_ms(2500));
     fake_assert_contains(err.message, "context deadline exceeded (");
     assert_int_equal(err.flags, ETCD_ERROR_RETRYABLE);
     assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 100, .delay_ms = 60000), NULL, &err),
@@ -58,10 +60,16 @@ static void once_says_why_there_is_no_stream(void **state)
 
     (void)state;
     client = begin(false);
-    fake_server_stop(the_service.server);
-    assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = 200), NULL, &err), ETCD_ERR_DEADLINE_EXCEEDED);
+    fake_server_listen(the_service.server, false); /* the port stays ours: nobody else answers there */
+    fake_server_cut(the_service.server, FAKE_ALL, FAKE_CUT_RST);
+    for (int timeout_ms = 200; timeout_ms < FAKE_WAIT_MS; timeout_ms *= 4) { /* until there was time to try */
+        assert_int_equal(etcd_keepalive_once(client, 11, ETCD_CALL(.timeout_ms = timeout_ms), NULL, &err),
+                         ETCD_ERR_DEADLINE_EXCEEDED);
+        if (strstr(err.message, "last connection error"))
+            break;
+    }
     fake_assert_contains(err.message, "last connection error");
-    etcd_client_free(client);
+    finish(client);
 }
 
 static void once_is_repeated_on_the_next_stream(void **state)

@@ -343,18 +343,26 @@ static void *push_later(void *arg)
     return NULL;
 }
 
+static int64_t wait_in_vain(void *client)
+{
+    etcd_completion *completion;
+    int64_t start = fake_now_ms(), took;
+
+    assert_int_equal(etcd_client_next_completion(client, 30, &completion, NULL), ETCD_ERR_TIMED_OUT);
+    took = fake_now_ms() - start;
+    assert_true(took >= 30);
+    return took - 30;
+}
+
 static void next_completion_waits(void **state)
 {
     fake_server *server = fake_server_start(NULL);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
     etcd_completion *completion;
     pthread_t thread;
-    int64_t start = fake_now_ms();
 
     (void)state;
-    assert_int_equal(etcd_client_next_completion(client, 30, &completion, NULL), ETCD_ERR_TIMED_OUT);
-    assert_true(fake_now_ms() - start >= 30);
-    assert_true(fake_now_ms() - start < 30 + fake_bound_ms(50));
+    fake_in_time(wait_in_vain, client, fake_bound_ms(50), "the end of the wait");
     assert_int_equal(pthread_create(&thread, NULL, push_later, client), 0);
     assert_int_equal(etcd_client_next_completion(client, -1, &completion, NULL), ETCD_OK);
     etcd_response_free(completion);
@@ -380,25 +388,39 @@ static void on_put_flag(etcd_client *client, etcd_put_response *response, const 
     etcd_response_free(response);
 }
 
-/* poll() without a time of its own: the descriptor alone must wake it, also for timers. Returns how long it took. */
-static int64_t loop_until(etcd_client *client, const bool *done)
+/* poll() without a time of its own: the descriptor alone must wake it, also for timers. */
+static void loop_until(etcd_client *client, const bool *done)
 {
     struct pollfd ready = {etcd_client_fd(client), POLLIN, 0};
-    int64_t start = fake_now_ms();
 
     assert_true(ready.fd >= 0);
     while (!*done) {
         assert_int_equal(poll(&ready, 1, FAKE_WAIT_MS), 1);
         assert_int_equal(etcd_client_process(client, 0, NULL), ETCD_OK);
     }
-    return fake_now_ms() - start;
+}
+
+static int64_t put_in_a_loop(void *client)
+{
+    flag f = {false, 0};
+    int64_t start = fake_now_ms(), took;
+
+    assert_int_equal(etcd_put_async(client, ETCD_STR("k"), ETCD_STR("v"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 40)),
+                                    on_put_flag, &f, NULL, NULL),
+                     ETCD_OK);
+    assert_true(etcd_client_timeout_ms(client) >= 0);
+    assert_true(etcd_client_timeout_ms(client) <= 40);
+    loop_until(client, &f.done);
+    took = fake_now_ms() - start;
+    assert_int_equal(f.code, ETCD_ERR_DEADLINE_EXCEEDED);
+    assert_true(took >= 40);
+    return took - 40;
 }
 
 static void one_descriptor_embeds_the_client(void **state)
 {
     fake_server *server = fake_server_start(NULL);
     etcd_client *client = fake_client(fake_server_endpoint(server), true);
-    int64_t took;
 
     (void)state;
     for (int i = 0; i < 10; i++) {
@@ -409,18 +431,8 @@ static void one_descriptor_embeds_the_client(void **state)
         assert_int_equal(f.code, ETCD_OK);
     }
     fake_server_handle(server, NULL, never, NULL);
-    for (int i = 0; i < 3; i++) {
-        flag f = {false, 0};
-
-        assert_int_equal(etcd_put_async(client, ETCD_STR("k"), ETCD_STR("v"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 40)),
-                                        on_put_flag, &f, NULL, NULL),
-                         ETCD_OK);
-        assert_true(etcd_client_timeout_ms(client) >= 0);
-        assert_true(etcd_client_timeout_ms(client) <= 40);
-        took = loop_until(client, &f.done);
-        assert_int_equal(f.code, ETCD_ERR_DEADLINE_EXCEEDED);
-        assert_true(took >= 39 && took < 40 + fake_bound_ms(50));
-    }
+    for (int i = 0; i < 3; i++)
+        fake_in_time(put_in_a_loop, client, fake_bound_ms(50), "the deadline");
     etcd_client_free(client);
     fake_server_stop(server);
 }

@@ -8,7 +8,8 @@
 
 /* ---- bad peers ---- */
 
-/* A put that ends by its deadline; the message has to say what the matter is. */
+/* A put that ends by its deadline; the message has to say what the matter is. (Deadlines come later and later: on a busy machine
+ * it takes time until the client knows.) */
 static void check_words(const char *endpoint, etcd_client_options options, const char *words)
 {
     etcd_client *client;
@@ -16,7 +17,11 @@ static void check_words(const char *endpoint, etcd_client_options options, const
 
     options.backoff_base_ms = options.backoff_max_ms = 20;
     client = fake_client_with(endpoint, options);
-    assert_int_equal(fake_put.run(client, ETCD_CALL(.timeout_ms = 100), &err), ETCD_ERR_DEADLINE_EXCEEDED);
+    for (int timeout_ms = 100; timeout_ms < FAKE_WAIT_MS; timeout_ms *= 4) {
+        assert_int_equal(fake_put.run(client, ETCD_CALL(.timeout_ms = timeout_ms), &err), ETCD_ERR_DEADLINE_EXCEEDED);
+        if (strstr(err.message, words))
+            break;
+    }
     fake_assert_contains(err.message, "context deadline exceeded");
     fake_assert_contains(err.message, endpoint);
     fake_assert_contains(err.message, words);
@@ -164,11 +169,12 @@ static void lost_connections_are_replaced_at_once(void **state)
     etcd_error err;
 
     (void)state;
-    for (size_t i = 1; i <= 5; i++) {
+    for (size_t i = 1; i <= 5;
+         i++) { /* a put on a connection of which the client does not know yet that it is lost would be lost, too */
+        assert_true(fake_server_wait_conns(server, i, FAKE_WAIT_MS));
         assert_int_equal(fake_put.run(client, ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), &err), ETCD_OK);
         assert_int_equal(fake_server_conn_count(server), i);
         fake_server_cut(server, FAKE_ALL, i % 2 ? FAKE_CUT_FIN : FAKE_CUT_RST);
-        assert_true(fake_server_wait_closed(server, i, FAKE_WAIT_MS));
     }
     etcd_client_free(client);
     fake_server_stop(server);
@@ -180,23 +186,33 @@ static int64_t gap(fake_server *server, int conn)
     return (fake_server_conn(server, conn).accepted_ns - fake_server_conn(server, conn - 1).accepted_ns) / 1000000;
 }
 
-static void check_backoff(const fake_script *script)
+/* How far beyond +-20 % the times between attempts are, in either direction: an attempt that is seen late is followed by one that
+ * seems to come early. */
+static int64_t fail_often(void *script)
 {
-    static const double expected[] = {40, 64, 102.4, 150, 150}; /* x 1.6, at most 150, each +-20 % */
+    static const double expected[] = {40, 64, 102.4, 150, 150}; /* x 1.6, at most 150 */
     fake_server *server = fake_server_start(NULL);
     etcd_client *client;
+    double off = 0;
 
     fake_server_script_rest(server, script);
     client = fake_client_with(fake_server_endpoint(server), (etcd_client_options){.backoff_base_ms = 40, .backoff_max_ms = 150});
     assert_true(fake_server_wait_conns(server, 6, FAKE_WAIT_MS));
     for (int i = 1; i < 6; i++) {
-        double took = (double)gap(server, i);
+        double took = (double)gap(server, i), early = 0.8 * expected[i - 1] - 2 - took, late = took - 1.2 * expected[i - 1];
 
-        if (took < 0.8 * expected[i - 1] - 2 || took > 1.2 * expected[i - 1] + (double)fake_bound_ms(20))
-            fail_msg("attempt %d came %d ms after the one before, instead of %d +-20 %%", i, (int)took, (int)expected[i - 1]);
+        if (early > 0)
+            off = (double)FAKE_WAIT_MS;
+        off = late > off ? late : off;
     }
     etcd_client_free(client);
     fake_server_stop(server);
+    return (int64_t)off;
+}
+
+static void check_backoff(const fake_script *script)
+{
+    fake_in_time(fail_often, (void *)(uintptr_t)script, fake_bound_ms(20), "an attempt to connect");
 }
 
 static void failing_attempts_back_off(void **state)
@@ -210,13 +226,14 @@ static void failing_attempts_back_off(void **state)
 }
 
 /* After a good connection the wait is short again. */
-static void a_good_connection_resets_the_back_off(void **state)
+static int64_t lose_a_good_one(void *arg)
 {
     fake_server *server = fake_server_start(NULL);
     etcd_client *client;
+    int64_t first, second;
     etcd_error err;
 
-    (void)state;
+    (void)arg;
     for (int i = 0; i < 4; i++)
         fake_server_script(server, &(fake_script){.kind = FAKE_CONN_CLOSE});
     client =
@@ -227,10 +244,17 @@ static void a_good_connection_resets_the_back_off(void **state)
     fake_server_script(server, &(fake_script){.kind = FAKE_CONN_CLOSE});
     fake_server_cut(server, FAKE_ALL, FAKE_CUT_FIN);
     assert_true(fake_server_wait_conns(server, 8, FAKE_WAIT_MS));
-    assert_true(gap(server, 6) < 36 + fake_bound_ms(20));
-    assert_true(gap(server, 7) < 58 + fake_bound_ms(20));
+    first = gap(server, 6) - 36;
+    second = gap(server, 7) - 58;
     etcd_client_free(client);
     fake_server_stop(server);
+    return first > second ? first : second;
+}
+
+static void a_good_connection_resets_the_back_off(void **state)
+{
+    (void)state;
+    fake_in_time(lose_a_good_one, NULL, fake_bound_ms(20), "an attempt to connect");
 }
 
 static void calls_wait_for_a_connection(void **state)
@@ -276,23 +300,25 @@ static void stop_cluster(cluster *c)
         fake_server_stop(c->servers[i]);
 }
 
-/* Until every server in use has a connection that is ready. */
-static void wait_connected(const cluster *c, etcd_client *client, size_t n)
+/* Until every server has a connection that is ready, and was used. */
+static void wait_connected(const cluster *c, etcd_client *client)
 {
     etcd_error err;
 
-    for (size_t i = 0; i < n; i++)
-        assert_true(fake_server_wait_conns(c->servers[i], 1, FAKE_WAIT_MS));
-    for (int i = 0; i < 200; i++) {
-        size_t served = 0;
-
+    for (size_t s = 0; s < N_SERVERS; s++)
+        fake_wait_ready(c->servers[s]);
+    for (int i = 0; i < N_SERVERS; i++)
         assert_int_equal(fake_get.run(client, NULL, &err), ETCD_OK);
-        for (size_t s = 0; s < n; s++)
-            served += fake_server_count(c->servers[s], NULL) > 0;
-        if (served == n)
-            return;
-    }
-    fail_msg("not all servers were used");
+    for (size_t s = 0; s < N_SERVERS; s++)
+        assert_int_equal(fake_server_count(c->servers[s], NULL), 1);
+}
+
+/* A client that does not ping: reads would leave a server that is paused. */
+static etcd_client *client_of_cluster(const cluster *c)
+{
+    return fake_client_with(
+        c->endpoints,
+        (etcd_client_options){.backoff_base_ms = 1, .backoff_max_ms = 1, .retry_wait_ms = 1, .ping_interval_ms = -1});
 }
 
 static void calls_go_round(void **state)
@@ -304,8 +330,8 @@ static void calls_go_round(void **state)
 
     (void)state;
     start_cluster(&c);
-    client = fake_client(c.endpoints, false);
-    wait_connected(&c, client, N_SERVERS);
+    client = client_of_cluster(&c);
+    wait_connected(&c, client);
     for (size_t s = 0; s < N_SERVERS; s++)
         before[s] = fake_server_count(c.servers[s], NULL);
     for (int i = 0; i < 30; i++)
@@ -342,11 +368,12 @@ static void the_others_serve_when_one_is_down(void **state)
     etcd_client *client;
     etcd_error err;
     size_t before;
+    int64_t until = fake_now_ms() + FAKE_WAIT_MS;
 
     (void)state;
     start_cluster(&c);
-    client = fake_client(c.endpoints, false);
-    wait_connected(&c, client, N_SERVERS);
+    client = client_of_cluster(&c);
+    wait_connected(&c, client);
     fake_server_listen(c.servers[1], false);
     fake_server_cut(c.servers[1], FAKE_ALL, FAKE_CUT_RST);
     assert_true(fake_server_wait_closed(c.servers[1], 1, FAKE_WAIT_MS));
@@ -355,11 +382,25 @@ static void the_others_serve_when_one_is_down(void **state)
     before = fake_server_count(c.servers[1], NULL);
     fake_server_listen(c.servers[1], true);
     assert_true(fake_server_wait_conns(c.servers[1], 2, FAKE_WAIT_MS));
-    for (int i = 0; i < 1000 && fake_server_count(c.servers[1], NULL) == before; i++)
+    while (fake_now_ms() < until && fake_server_count(c.servers[1], NULL) == before)
         assert_int_equal(fake_put.run(client, ETCD_CALL(.timeout_ms = FAKE_WAIT_MS), &err), ETCD_OK);
     assert_true(fake_server_count(c.servers[1], NULL) > before);
     etcd_client_free(client);
     stop_cluster(&c);
+}
+
+/* How long 20 calls take on a new client of these endpoints. */
+static int64_t put_20(void *endpoints)
+{
+    etcd_client *client = fake_client_with(endpoints, (etcd_client_options){0});
+    int64_t start = fake_now_ms(), took;
+    etcd_error err;
+
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(fake_put.run(client, NULL, &err), ETCD_OK);
+    took = fake_now_ms() - start;
+    etcd_client_free(client);
+    return took;
 }
 
 /* Endpoints of which no connection comes never keep a call waiting while another is connected. */
@@ -369,22 +410,14 @@ static void bad_endpoints_do_not_delay(void **state)
                 *deaf = fake_server_start(&(fake_options){.deaf = true});
     fake_blackhole hole;
     char endpoints[300];
-    etcd_client *client;
-    etcd_error err;
-    int64_t start;
 
     (void)state;
     fake_blackhole_open(&hole);
     fake_server_script_rest(silent, &(fake_script){.kind = FAKE_CONN_SILENT});
     snprintf(endpoints, sizeof endpoints, "%s,%s,%s,%s", hole.endpoint, fake_server_endpoint(silent), fake_server_endpoint(deaf),
              fake_server_endpoint(server));
-    client = fake_client_with(endpoints, (etcd_client_options){0});
-    start = fake_now_ms();
-    for (int i = 0; i < 20; i++)
-        assert_int_equal(fake_put.run(client, NULL, &err), ETCD_OK);
-    assert_true(fake_now_ms() - start < fake_bound_ms(200));
-    assert_int_equal(fake_server_kv_writes(server), 20);
-    etcd_client_free(client);
+    fake_in_time(put_20, endpoints, fake_bound_ms(200), "20 puts");
+    assert_int_equal(fake_server_kv_writes(server) % 20, 0);
     fake_blackhole_close(&hole);
     fake_server_stop(server);
     fake_server_stop(silent);

@@ -396,9 +396,10 @@ static void a_silent_stream_meets_the_deadline_of_the_page(void **state)
     int next = 0;
 
     (void)state;
-    assert_int_equal(
-        etcd_range_open(client, ETCD_STR("k/"), ETCD_GET(.prefix = true, .call = ETCD_CALL(.timeout_ms = 3000)), &range, &err),
-        ETCD_OK);
+    assert_int_equal(etcd_range_open(client, ETCD_STR("k/"),
+                                     ETCD_GET(.prefix = true, .call = ETCD_CALL(.timeout_ms = 2000 + fake_bound_ms(250))), &range,
+                                     &err),
+                     ETCD_OK);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(etcd_range_next(range, &page, &err), ETCD_OK);
         next = take_page(&s, page, next);

@@ -12,7 +12,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -377,7 +376,7 @@ static void a_job_runs_once_for_each_post(void **state)
     for (int i = 1; i <= 100; i++) {
         assert_true(etcd__driver_post(client, &job.job));
         while (atomic_load(&job.runs) < i && fake_now_ms() < until)
-            sched_yield();
+            fake_sleep_ms(1); /* valgrind runs one thread at a time, and not in turn those that only yield */
         assert_int_equal(atomic_load(&job.runs), i);
     }
     etcd_client_close(client);

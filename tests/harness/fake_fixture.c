@@ -13,6 +13,10 @@ etcd_client *fake_client_with(const char *endpoints, etcd_client_options options
 
     options.size = sizeof options;
     options.endpoints = endpoints;
+    if (options.request_timeout_ms == 0)
+        options.request_timeout_ms = FAKE_WAIT_MS;
+    if (options.ping_timeout_ms == 0)
+        options.ping_timeout_ms = FAKE_WAIT_MS;
     if (etcd_client_new(&options, &client, &err) != ETCD_OK)
         fail_msg("etcd_client_new: %s", err.message);
     return client;
@@ -38,6 +42,33 @@ int64_t fake_bound_ms(int64_t ms)
     long slowdown = text ? strtol(text, NULL, 10) : 1;
 
     return 4 * ms * (slowdown < 1 ? 1 : slowdown);
+}
+
+void fake_in_time(int64_t (*attempt)(void *arg), void *arg, int64_t allowed, const char *what)
+{
+    int64_t late = 0;
+
+    for (int pause_ms = 50; pause_ms <= 1600; pause_ms *= 2) {
+        late = attempt(arg);
+        if (late <= allowed)
+            return;
+        fake_sleep_ms(pause_ms);
+    }
+    fail_msg("%s: too much each time, %d at last; %d is allowed", what, (int)late, (int)allowed);
+}
+
+/* The client acknowledges the settings in the turn in which they make its connection ready. */
+static bool is_ready(fake_server *server, void *arg)
+{
+    size_t n = fake_server_conn_count(server);
+
+    (void)arg;
+    return n > 0 && fake_server_conn(server, (int)n - 1).settings_acks > 0;
+}
+
+void fake_wait_ready(fake_server *server)
+{
+    assert_true(fake_server_wait(server, is_ready, NULL, FAKE_WAIT_MS));
 }
 
 void fake_sleep_ms(int ms)

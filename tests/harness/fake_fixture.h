@@ -8,13 +8,14 @@
 #include <etcd3/etcd.h>
 
 /** Longer than anything that is expected to happen; a test that waits this long has failed. */
-#define FAKE_WAIT_MS 20000
+#define FAKE_WAIT_MS 50000
 
 /** A client of the given endpoints that reconnects after a millisecond, in one of the modes; fails the test when it cannot be
  * made. */
 etcd_client *fake_client(const char *endpoints, bool manual);
 
-/** The same with options of the test's own; only `endpoints` is taken from the first argument. */
+/** The same with options of the test's own; only `endpoints` is taken from the first argument. Unless they are given, calls have
+ *  FAKE_WAIT_MS, and so have answers to pings: no pause of the machine ends a call or a connection. */
 etcd_client *fake_client_with(const char *endpoints, etcd_client_options options);
 
 /** Milliseconds of CLOCK_MONOTONIC. */
@@ -22,6 +23,13 @@ int64_t fake_now_ms(void);
 
 /** A bound on time, made wider for slow builds (sanitizers, valgrind) and loaded machines. */
 int64_t fake_bound_ms(int64_t ms);
+
+/** Runs `attempt`, which returns how long something took or by how many ms it came too late, until that is at most `allowed`;
+ * fails the test when it never is. What is late once was perhaps held up by the machine, what is late each time is slow. */
+void fake_in_time(int64_t (*attempt)(void *arg), void *arg, int64_t allowed, const char *what);
+
+/** Until the client has a connection to the server that is ready: its next call may go there. Not for a manual client. */
+void fake_wait_ready(fake_server *server);
 
 /** Sleeps; only for peers whose fault is to be slow. */
 void fake_sleep_ms(int ms);

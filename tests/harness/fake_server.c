@@ -1,4 +1,5 @@
 /* The fake server's life, its thread, and what tests ask of it. See fake_server.h; connections are in fake_conn.c. */
+#define _GNU_SOURCE /* accept4 */
 #include "harness/fake_internal.h"
 
 #include <errno.h>
@@ -166,8 +167,7 @@ static void accept_all(fake_server *server)
     const int on = 1;
     int fd;
 
-    while ((fd = accept(server->listener, NULL, NULL)) >= 0) {
-        set_flags(fd);
+    while ((fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
         if (!server->unix_socket)
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         fake__conn_accept(server, fd);

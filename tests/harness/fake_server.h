@@ -117,7 +117,7 @@ void fake_server_script_rest(fake_server *server, const fake_script *script);
 
 /** A listener on the loopback whose queue is full: connecting to it gets no answer at all. */
 typedef struct fake_blackhole {
-    int fds[8];
+    int fds[16];
     size_t n_fds;
     char endpoint[64];
 } fake_blackhole;

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define WAIT_MS 10000
+#define WAIT_MS 50000
 
 static int check(int result, const char *what)
 {
@@ -45,6 +45,47 @@ int etcd_test_listen(int family, int backlog, uint16_t *port)
     check(listen(fd, backlog), "listen");
     check(getsockname(fd, &address.any, &len), "getsockname");
     *port = ntohs(family == AF_INET ? address.in.sin_port : address.in6.sin6_port);
+    return fd;
+}
+
+int etcd_test_hold(const char *address, uint16_t *port)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } to;
+    const int on = 1;
+    socklen_t len;
+    int fd;
+
+    memset(&to, 0, sizeof to);
+    to.any.sa_family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
+    len = to.any.sa_family == AF_INET ? sizeof to.in : sizeof to.in6;
+    if (to.any.sa_family == AF_INET)
+        to.in.sin_port = htons(*port);
+    else
+        to.in6.sin6_port = htons(*port);
+    check(
+        inet_pton(to.any.sa_family, address, to.any.sa_family == AF_INET ? (void *)&to.in.sin_addr : (void *)&to.in6.sin6_addr) -
+            1,
+        address);
+    fd = check(socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+    check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
+    if (bind(fd, &to.any, len) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    check(getsockname(fd, &to.any, &len), "getsockname");
+    *port = ntohs(to.any.sa_family == AF_INET ? to.in.sin_port : to.in6.sin6_port);
+    return fd;
+}
+
+int etcd_test_listen_held(const char *address, int backlog, uint16_t port)
+{
+    int fd = check(etcd_test_hold(address, &port), address);
+
+    check(listen(fd, backlog), "listen");
     return fd;
 }
 

@@ -13,7 +13,13 @@ int etcd_test_listen(int family, int backlog, uint16_t *port);
 int etcd_test_listen_unix(int backlog, char path[108]);
 void etcd_test_unlink_unix(const char *path);
 
-/** accept() that waits at most 10 s. */
+/** A socket that is bound to a port of an address of the loopback (0: a free port, which it stores) and does not listen: as long
+ * as it is open nobody else gets the port, and connecting there is refused. -1 when somebody has it. etcd_test_listen_held():
+ * another socket, that listens there. */
+int etcd_test_hold(const char *address, uint16_t *port);
+int etcd_test_listen_held(const char *address, int backlog, uint16_t port);
+
+/** accept() that waits at most 50 s. */
 int etcd_test_accept(int listener);
 
 /** Reads exactly `len` bytes, or until the end: how many came. */

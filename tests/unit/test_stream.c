@@ -490,7 +490,7 @@ static int use_stream(void *arg)
     u->n_read = 0;
     u->stream = NULL;
     if (rc == ETCD_OK)
-        rc = etcd__stream_open(u->loop, &u->target, 10 * ETCD__SECOND, &etcd_test_user_events, u, &u->stream, NULL);
+        rc = etcd__stream_open(u->loop, &u->target, 60 * ETCD__SECOND, &etcd_test_user_events, u, &u->stream, NULL);
     while (rc == ETCD_OK && !u->opened && !u->closed)
         etcd__loop_turn(u->loop, -1);
     if (rc == ETCD_OK && u->opened) {

@@ -188,11 +188,13 @@ static void address_with_another_certificate(void **state)
     check_fallback(WRONG_NAME, 60000);
 }
 
-/* It may cost half of the time. */
+/* It may cost half of the time. The other half is time enough for a machine that is slow. */
 static void address_that_says_nothing(void **state)
 {
+    const char *slowdown = getenv("ETCD3_TEST_SLOWDOWN");
+
     (void)state;
-    check_fallback(SILENT, 6000);
+    check_fallback(SILENT, slowdown != NULL && strtol(slowdown, NULL, 10) > 4 ? 20000 : 6000);
 }
 
 static void all_reasons_are_told(void **state)
@@ -239,15 +241,24 @@ static void the_log_tells_of_each_address(void **state)
     char text[2048] = "";
     const char *at = text;
     const etcd__log log = {remember, text, ETCD__LOG_DEBUG};
+    int64_t start, turn;
     struct scene s;
 
     (void)state;
     make(&s, WRONG_NAME, WRONG_NAME);
     s.u.target.log = &log;
     s.u.target.label = "label";
-    etcd_test_user_open(&s.u, 60000);
-    run(&s);
-    etcd_test_user_close(&s.u);
+    do { /* again, if a turn took so long that the second address was not to wait for the first any more */
+        text[0] = '\0';
+        turn = 0;
+        etcd_test_user_open(&s.u, 60000);
+        while (!s.u.opened && !s.u.closed) {
+            start = etcd__clock_monotonic();
+            step(&s);
+            turn = etcd__clock_monotonic() - start > turn ? etcd__clock_monotonic() - start : turn;
+        }
+        etcd_test_user_close(&s.u);
+    } while (turn > 100 * ETCD__MS);
     follows(&at, "label: two.test has 2 addresses\nlabel: connecting to 127.0.0.");
     follows(&at, "label: TLS handshake with 127.0.0.");
     follows(&at, "is for other.test, not for two.test\nlabel: connecting to 127.0.0.");
