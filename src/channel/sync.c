@@ -1,4 +1,6 @@
-/* See sync.h. One MemberList at a time; a failure is logged and forgotten: the next one comes. */
+/* See sync.h. One MemberList at a time; a failure is logged and forgotten: the next one comes.
+ *
+ * An answer takes effect in a task of its own: the connection that it came over may be one that goes, and is at work on it. */
 #include "channel/sync.h"
 
 #include "base/alloc.h"
@@ -19,7 +21,8 @@ struct etcd__sync {
     int64_t interval;
     etcd__timer timer;
     etcd__call call;
-    bool asking;
+    etcd__task answered; /* `call` has ended */
+    bool asking;         /* until its answer took effect */
     bool stopped;
     uint8_t request[ETCD__GRPC_PREFIX + 2]; /* MemberListRequest{linearizable: true} */
 };
@@ -77,31 +80,47 @@ static int apply(etcd__sync *sync, const etcd_member_list_response *members, etc
     return rc;
 }
 
-static void on_answer(etcd__call *call)
+static void forget_answer(etcd__sync *sync)
 {
-    etcd__sync *sync = ETCD__CONTAINER_OF(call, etcd__sync, call);
+    etcd__free(sync->call.error);
+    etcd__free(sync->call.response);
+    sync->call.error = NULL;
+    sync->call.response = NULL;
+}
+
+static void take_answer(void *arg)
+{
+    etcd__sync *sync = arg;
+    uint8_t *body = sync->call.response;
     void *members = NULL;
     etcd_error err;
     int rc;
 
+    etcd__list_remove(&sync->answered.node);
     sync->asking = false;
-    if (sync->stopped) {
-        etcd__free(call->error);
-        etcd__free(call->response);
-        return;
-    }
     etcd__loop_timer_start(sync->loop, &sync->timer, etcd__clock_after(etcd__clock_monotonic(), sync->interval));
-    if (call->code != ETCD_OK) {
-        log_failure(sync, call->error);
-        etcd__free(call->error);
+    if (sync->call.code != ETCD_OK) {
+        log_failure(sync, sync->call.error);
+        forget_answer(sync);
         return;
     }
-    rc = etcd__response_decode(call->method->response, call->response, call->response_len, &members, &err);
+    sync->call.response = NULL;
+    rc = etcd__response_decode(sync->call.method->response, body, sync->call.response_len, &members, &err);
     if (rc == ETCD_OK)
         rc = apply(sync, members, &err);
     if (rc < 0)
         log_failure(sync, &err);
     etcd_response_free(members);
+}
+
+static void on_answer(etcd__call *call)
+{
+    etcd__sync *sync = ETCD__CONTAINER_OF(call, etcd__sync, call);
+
+    if (sync->stopped)
+        forget_answer(sync);
+    else
+        etcd__loop_defer(sync->loop, &sync->answered);
 }
 
 static void on_timer(void *arg)
@@ -135,6 +154,9 @@ int etcd__sync_new(struct etcd__channel *channel, etcd__loop *loop, int64_t inte
     sync->interval = interval;
     sync->timer.fn = on_timer;
     sync->timer.arg = sync;
+    etcd__list_init(&sync->answered.node);
+    sync->answered.fn = take_answer;
+    sync->answered.arg = sync;
     etcd__grpc_prefix_write(sync->request, sizeof sync->request - ETCD__GRPC_PREFIX);
     etcd__pb_encode(&etcd__member_list_request_type, &request, sync->request + ETCD__GRPC_PREFIX,
                     sizeof sync->request - ETCD__GRPC_PREFIX);
@@ -146,6 +168,10 @@ void etcd__sync_stop(etcd__sync *sync)
 {
     sync->stopped = true;
     etcd__loop_timer_stop(sync->loop, &sync->timer);
+    if (etcd__list_empty(&sync->answered.node))
+        return; /* no answer waits; a call under way is the channel's to end */
+    etcd__list_remove(&sync->answered.node);
+    forget_answer(sync);
 }
 
 void etcd__sync_free(etcd__sync *sync)

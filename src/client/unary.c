@@ -206,13 +206,22 @@ static int prepare(etcd_client *client, const etcd__unary *unary, const void *re
     return ETCD_OK;
 }
 
+/* Lock held. */
+static int check_open(const etcd_client *client, etcd_error *err)
+{
+    if (atomic_load_explicit(&client->closed, memory_order_relaxed))
+        return etcd__error_set(err, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
+    return ETCD_OK;
+}
+
 /* Gives the call its number and counts it. Lock held. */
 static int enroll(etcd__user_call *call, etcd_error *err)
 {
     etcd_client *client = call->client;
+    int rc = check_open(client, err);
 
-    if (atomic_load_explicit(&client->closed, memory_order_relaxed))
-        return etcd__error_set(err, ETCD_ERR_CLOSED, "%s", etcd_error_text(ETCD_ERR_CLOSED));
+    if (rc < 0)
+        return rc;
     if (etcd__calls_add(client, call) < 0)
         return etcd__error_no_memory(err);
     if (call->form == ETCD__FORM_BLOCKING && client->shared.live == 0 && !client->shared.attended)
@@ -243,11 +252,14 @@ static int submit(etcd__user_call *call, etcd_cancel *cancel, etcd_error *err)
         if (!etcd__cancel_attach(cancel, &call->link))
             rc = etcd__error_set(err, ETCD_ERR_CANCELED, "%s", etcd_error_text(ETCD_ERR_CANCELED));
         uv_mutex_lock(&client->shared.lock);
+        if (rc == ETCD_OK)
+            rc = check_open(client, err); /* it may have been closed meanwhile: nobody would start the call */
         if (rc < 0)
             withdraw(call);
     }
     if (rc < 0) {
         uv_mutex_unlock(&client->shared.lock);
+        etcd__cancel_detach(&call->link);
         return rc;
     }
     call->submitted = true;

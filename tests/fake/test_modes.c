@@ -1,5 +1,6 @@
 /* The ways to run a client: threads, callbacks, the completion queue, manual mode, and a child after fork(); many calls at once,
  * answered in another order. */
+#include "client/client.h"
 #include "harness/fake_fixture.h"
 
 #include <dirent.h>
@@ -648,6 +649,82 @@ static void a_child_has_no_part_in_it(void **state)
     check_fork(false);
 }
 
+/* ---- closed while a call begins ---- */
+
+struct beginning {
+    etcd_client *client;
+    etcd_cancel *cancel;
+    bool waits; /* blocking form */
+    atomic_int ended;
+    int rc;
+};
+
+static void on_begun(etcd_client *client, etcd_put_response *response, const etcd_error *err, void *arg)
+{
+    struct beginning *beginning = arg;
+
+    (void)client;
+    assert_null(response);
+    assert_int_equal(err->code, ETCD_ERR_CLOSED);
+    atomic_fetch_add(&beginning->ended, 1);
+}
+
+static void *begin(void *arg)
+{
+    struct beginning *b = arg;
+    const etcd_put_options *options = ETCD_PUT(.call = ETCD_CALL(.cancel = b->cancel));
+
+    if (b->waits)
+        b->rc = etcd_put(b->client, ETCD_STR("k"), ETCD_STR("v"), options, NULL, NULL);
+    else
+        b->rc = etcd_put_async(b->client, ETCD_STR("k"), ETCD_STR("v"), options, on_begun, b, NULL, NULL);
+    return NULL;
+}
+
+static size_t live_calls(etcd_client *client)
+{
+    size_t live;
+
+    uv_mutex_lock(&client->shared.lock);
+    live = client->shared.live;
+    uv_mutex_unlock(&client->shared.lock);
+    return live;
+}
+
+/* Between its number and the queue a call takes the lock of its switch, which is the first in that struct: it is held here until
+ * the client is closed. */
+static void check_begun_while_closing(bool waits)
+{
+    fake_server *server = fake_server_start(NULL);
+    struct beginning b = {.client = fake_client(fake_server_endpoint(server), false), .waits = waits};
+    pthread_t thread;
+
+    assert_int_equal(etcd_cancel_new(&b.cancel, NULL), ETCD_OK);
+    uv_mutex_lock((uv_mutex_t *)(void *)b.cancel);
+    assert_int_equal(pthread_create(&thread, NULL, begin, &b), 0);
+    while (live_calls(b.client) == 0)
+        fake_sleep_ms(1);
+    etcd_client_close(b.client);
+    uv_mutex_unlock((uv_mutex_t *)(void *)b.cancel);
+    pthread_join(thread, NULL);
+    if (!waits && b.rc == ETCD_OK)
+        assert_int_equal(atomic_load(&b.ended), 1);
+    else
+        assert_int_equal(b.rc, ETCD_ERR_CLOSED);
+    assert_int_equal(live_calls(b.client), 0);
+    etcd_client_free(b.client);
+    etcd_cancel_trigger(b.cancel); /* knows nothing of it any more */
+    etcd_cancel_free(b.cancel);
+    fake_server_stop(server);
+}
+
+static void a_call_that_begins_while_the_client_closes(void **state)
+{
+    (void)state;
+    check_begun_while_closing(false);
+    check_begun_while_closing(true);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(answers_come_in_any_order),
     cmocka_unit_test(a_thousand_in_flight),
@@ -661,6 +738,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_descriptor_is_silent_when_idle),
     cmocka_unit_test(modes_refuse_each_others_functions),
     cmocka_unit_test(callbacks_may_start_close_and_free),
+    cmocka_unit_test(a_call_that_begins_while_the_client_closes),
     cmocka_unit_test(descriptors_are_close_on_exec_and_closed),
     cmocka_unit_test(a_child_has_no_part_in_it),
 };

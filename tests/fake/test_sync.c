@@ -137,6 +137,44 @@ static void with_the_queue(void **state)
     fake_server_stop(server);
 }
 
+/* One member, which advertises the endpoint that `arg` is. */
+static void list_one(fake_request *request, void *arg)
+{
+    const etcd_bytes url = {arg, strlen(arg)};
+    const etcd_member member = {.id = 1, .name = TEXT("a"), .client_urls = &url, .n_client_urls = 1};
+
+    fake_reply_headers(request);
+    fake_reply_message(request, &etcd__member_list_response_type,
+                       &(etcd_member_list_response){.members = &member, .n_members = 1});
+    fake_reply_status(request, 0, NULL);
+}
+
+/* What the client asks for by itself is answered by an endpoint that the answer leaves out: its connection goes, but not while
+ * it is at work on that answer. */
+static void the_one_that_tells_goes(void **state)
+{
+    fake_server *seed = fake_server_start(NULL), *member = fake_server_start(NULL);
+    char other[128];
+    etcd_client *client;
+    etcd_error err;
+
+    (void)state;
+    (void)snprintf(other, sizeof other, "%s", fake_server_endpoint(member));
+    fake_server_handle(seed, MEMBER_LIST, list_one, other);
+    fake_server_handle(member, MEMBER_LIST, list_one, other);
+    client = fake_client_with(fake_server_endpoint(seed), (etcd_client_options){.auto_sync_interval_ms = 5, .manual = true});
+    while (fake_server_count(member, MEMBER_LIST) == 0)
+        assert_int_equal(etcd_client_process(client, 100, &err), ETCD_OK);
+    expect_endpoints(client, 1);
+    assert_int_equal(etcd_get(client, ETCD_STR("k"), NULL, NULL, &err), ETCD_OK);
+    assert_int_equal(fake_server_count(member, FAKE_RANGE), 1);
+    assert_true(fake_server_wait_closed(seed, 1, FAKE_WAIT_MS));
+    assert_int_equal(fake_server_conn(seed, 0).goaways, 1); /* politely */
+    etcd_client_free(client);
+    fake_server_stop(member);
+    fake_server_stop(seed);
+}
+
 static int sync_once(void *arg)
 {
     etcd_client *client;
@@ -175,6 +213,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(blocking),
         cmocka_unit_test(with_a_callback),
         cmocka_unit_test(with_the_queue),
+        cmocka_unit_test(the_one_that_tells_goes),
         cmocka_unit_test(every_allocation),
     };
 
