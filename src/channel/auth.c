@@ -5,12 +5,16 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "channel/channel.h"
 #include "wire/response.h"
 
 #include <string.h>
 
 #define ATTEMPT_TIMEOUT (10 * ETCD__SECOND)
+#define BACKOFF_FIRST (25 * ETCD__MS) /* after a failure that may pass; doubled with each in a row */
+#define BACKOFF_MAX ETCD__SECOND
+#define BACKOFF_JITTER 0.2
 
 struct etcd__auth {
     struct etcd__channel *channel;
@@ -29,6 +33,8 @@ struct etcd__auth {
     uint8_t *request;
     size_t request_len;
     etcd__task task; /* asks token_fn, and reports, outside of the caller's stack */
+    etcd__random random;
+    int64_t backoff; /* 0: the last attempt was no failure that may pass */
 };
 
 static void wipe_string(char **string)
@@ -73,6 +79,12 @@ static void settle(etcd__auth *auth, int rc, const etcd_error *err)
         etcd__log_write(log, ETCD__LOG_WARN, "no token: %s", err->message);
     auth->getting = false;
     auth->settled = rc == ETCD_OK;
+    if (rc == ETCD_OK || !(err->flags & ETCD_ERROR_RETRYABLE))
+        auth->backoff = 0;
+    else if (auth->backoff == 0)
+        auth->backoff = BACKOFF_FIRST;
+    else
+        auth->backoff = auth->backoff < BACKOFF_MAX / 2 ? 2 * auth->backoff : BACKOFF_MAX;
     auth->on_settled(auth->arg, rc == ETCD_OK ? NULL : err);
 }
 
@@ -126,6 +138,7 @@ static int encode_request(etcd__auth *auth, etcd_error *err)
         .password = {auth->password, strlen(auth->password)},
     };
     size_t size = etcd__pb_encoded_size(method->request, &request);
+    int64_t now = etcd__clock_monotonic();
 
     auth->request = etcd__malloc(ETCD__GRPC_PREFIX + size);
     if (auth->request == NULL)
@@ -137,7 +150,9 @@ static int encode_request(etcd__auth *auth, etcd_error *err)
     auth->call.method = method;
     auth->call.body = auth->request;
     auth->call.body_len = auth->request_len;
-    auth->call.deadline = etcd__clock_after(etcd__clock_monotonic(), ATTEMPT_TIMEOUT);
+    auth->call.deadline = etcd__clock_after(now, ATTEMPT_TIMEOUT);
+    if (auth->backoff > 0)
+        auth->call.retry_at = etcd__clock_after(now, etcd__random_jitter(&auth->random, auth->backoff, BACKOFF_JITTER));
     auth->call.read_only = true; /* a second token does no harm */
     auth->call.without_token = true;
     auth->call.on_done = on_answer;
@@ -240,6 +255,7 @@ int etcd__auth_new(const etcd__auth_config *config, struct etcd__channel *channe
     auth->token_fn = config->token_fn;
     auth->token_arg = config->token_arg;
     auth->fixed = auth->settled = config->token != NULL;
+    etcd__random_init(&auth->random);
     etcd__list_init(&auth->task.node);
     auth->task.fn = get_token;
     auth->task.arg = auth;

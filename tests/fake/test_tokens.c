@@ -133,6 +133,32 @@ static void one_token_serves_all(void **state)
     fake_server_stop(server);
 }
 
+/* A cluster that is busy does not give a token now. */
+static void busy(fake_request *request, void *arg)
+{
+    (void)arg;
+    fake_reply_trailers_only(request, 8, "etcdserver: too many requests");
+}
+
+/* It is asked again while calls wait, but not without a pause. */
+static void a_busy_cluster_is_not_stormed(void **state)
+{
+    fake_server *server = start();
+    etcd_client *client = client_of(server, password);
+    etcd_error err;
+
+    (void)state;
+    fake_server_handle(server, AUTHENTICATE, busy, NULL);
+    assert_int_equal(etcd_get(client, ETCD_STR("k"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 500)), NULL, &err),
+                     ETCD_ERR_DEADLINE_EXCEEDED);
+    assert_in_range(fake_server_count(server, AUTHENTICATE), 1, 25);
+    fake_server_handle(server, AUTHENTICATE, authenticate, NULL);
+    fake_server_gate_open(server, GATE);
+    assert_int_equal(etcd_get(client, ETCD_STR("k"), NULL, NULL, &err), ETCD_OK);
+    etcd_client_free(client);
+    fake_server_stop(server);
+}
+
 struct caller {
     pthread_t thread;
     etcd_client *client;
@@ -502,6 +528,7 @@ static void the_output_buffer_forgets(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_token_serves_all),
+    cmocka_unit_test(a_busy_cluster_is_not_stormed),
     cmocka_unit_test(tokens_that_expire_in_traffic_are_renewed_once),
     cmocka_unit_test(a_server_that_refuses_every_token_is_not_asked_for_ever),
     cmocka_unit_test(a_wrong_password_fails_the_calls),
