@@ -17,8 +17,13 @@
 
 #define BACKOFF_FIRST (25 * ETCD__MS)
 #define BACKOFF_MAX ETCD__SECOND
-#define DELIVER_MOST 32 /* responses given to a callback before others have their turn */
+#define DELIVER_MOST 32 /* responses given to a callback before what they started is sent */
 #define END_WELL 1      /* what the mailbox ends with when all has come */
+
+/* What may wait for a consumer that pulls, beyond its buffer: a stream's window, and some memory for each byte of it. An honest
+ * server's messages take little more memory than bytes; those of a hostile one may be of nothing else. */
+#define WAITING_MOST ((size_t)32 << 20)
+#define WAITING_TIMES 256 /* the buffer */
 
 struct etcd__feed {
     /* constant */
@@ -75,7 +80,7 @@ static void destroy(etcd__feed *feed)
     etcd__client_unref(client);
 }
 
-/* Gives the callback what there is. */
+/* Gives the callback what there is: all of it, so that what waits is no more than one turn reads. */
 static void deliver(void *arg)
 {
     etcd__feed *feed = arg;
@@ -89,20 +94,20 @@ static void deliver(void *arg)
         return; /* a callback closes the client: the loop below goes on with it */
     etcd__client_ref(client);
     feed->delivering = true;
-    etcd__driver_begin_callback(client);
-    for (int n = 0; !feed->quiet && rc == ETCD_OK && (n < DELIVER_MOST || feed->ended); n++) {
-        rc = etcd__mailbox_poll(&feed->mailbox, &response, &err);
-        if (rc == ETCD_ERR_TIMED_OUT)
-            break;
-        feed->config.deliver(feed->config.owner, response, rc < 0 ? &err : NULL);
-    }
-    etcd__driver_end_callback(client);
+    do {
+        etcd__driver_begin_callback(client);
+        for (int n = 0; n < DELIVER_MOST && rc == ETCD_OK && !feed->quiet; n++) {
+            rc = etcd__mailbox_poll(&feed->mailbox, &response, &err);
+            if (rc == ETCD_ERR_TIMED_OUT)
+                break;
+            feed->config.deliver(feed->config.owner, response, rc < 0 ? &err : NULL);
+        }
+        etcd__driver_end_callback(client);
+        etcd__driver_start_submitted(client); /* what the callbacks started leaves in this turn */
+    } while (rc == ETCD_OK && !feed->quiet);
     feed->delivering = false;
     if (feed->quiet)
         destroy(feed);
-    else if (rc == ETCD_OK)
-        etcd__loop_defer(client->io.loop, &feed->deliver);
-    etcd__driver_start_submitted(client); /* what the callbacks started leaves in this turn */
     etcd__client_unref(client);
 }
 
@@ -180,6 +185,29 @@ static void *decode(etcd__feed *feed, uint8_t *data, size_t len, int *code, etcd
     return response;
 }
 
+/* The consumer is far behind, in spite of the window: messages of next to nothing. */
+static bool is_flooded(const etcd__feed *feed, size_t waiting)
+{
+    size_t buffer = feed->config.buffer;
+
+    return feed->config.deliver == NULL && waiting > WAITING_MOST && (waiting - WAITING_MOST) / WAITING_TIMES > buffer;
+}
+
+static int keep(etcd__feed *feed, void *response, size_t len, etcd_error *err)
+{
+    size_t waiting;
+
+    if (etcd__mailbox_put(&feed->mailbox, response, etcd__response_arena(response)->allocated + len) < 0) {
+        etcd_response_free(response);
+        return etcd__error_no_memory(err);
+    }
+    waiting = etcd__mailbox_bytes(&feed->mailbox);
+    if (is_flooded(feed, waiting))
+        return etcd__error_set(err, ETCD_ERR_TOO_LARGE, "%zu bytes of memory wait to be taken, for messages of next to nothing",
+                               waiting);
+    return ETCD_OK;
+}
+
 static void on_message(etcd__call *call, uint8_t *data, size_t len)
 {
     etcd__feed *feed = ETCD__CONTAINER_OF(call, etcd__feed, call);
@@ -193,10 +221,8 @@ static void on_message(etcd__call *call, uint8_t *data, size_t len)
     response = decode(feed, data, len, &rc, &err);
     if (rc == ETCD_OK && response == NULL)
         return;
-    if (rc == ETCD_OK && etcd__mailbox_put(&feed->mailbox, response, len) < 0) {
-        etcd_response_free(response);
-        rc = etcd__error_no_memory(&err);
-    }
+    if (rc == ETCD_OK)
+        rc = keep(feed, response, len, &err);
     if (rc < 0) {
         fail(feed, &err, false);
         return;

@@ -2,7 +2,8 @@
  * elections that are observed are made of it.
  *
  * Two forms: pulled through a mailbox, or with a function that the driver calls. What waits for a consumer that pulls is
- * bounded: from `buffer` bytes on the server is asked to wait, so that no more than one window of the stream comes on top.
+ * bounded: from `buffer` bytes of memory on the server is asked to wait, so that no more than one window of the stream comes on
+ * top; where that would take far more memory than bytes the stream ends with ETCD_ERR_TOO_LARGE.
  *
  * A stream that ends in a way that may pass is opened again, after a back-off: always with `resume`, else only as long as
  * nothing has come. */
@@ -20,7 +21,7 @@ typedef struct etcd__feed_config {
     const void *request;           /* of the method's type; borrowed for the call of etcd__feed_open() */
     const etcd_call_options *call; /* loaded; borrowed likewise. timeout_ms 0: none */
     int64_t idle_timeout;          /* ns without a message that end it, while the consumer is not behind; ETCD__NEVER */
-    size_t buffer;                 /* bytes queued for the consumer */
+    size_t buffer;                 /* bytes of memory queued for the consumer */
     bool serializable;             /* as in etcd__call */
     bool resume;                   /* it has no end of its own: opened again whenever it may pass */
     void *owner;

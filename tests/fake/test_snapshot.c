@@ -70,6 +70,95 @@ static void a_checksum_that_is_wrong_or_missing_is_told(void **state)
     }
 }
 
+/* ---- messages of nothing ---- */
+
+enum { NOTHINGS = 128, NOTHING_BYTES = 16000 }; /* DATA frames, and their bytes: each five are a message */
+
+static void send_nothing(fake_request *request, void *arg)
+{
+    static const char zeros[NOTHING_BYTES];
+
+    (void)arg;
+    fake_reply_headers(request);
+    for (int i = 0; i < NOTHINGS; i++)
+        fake_reply_data(request, zeros, sizeof zeros, false);
+    fake_reply_gate(request, SNAPSHOT_GATE);
+    fake_reply_status(request, 0, NULL);
+}
+
+static bool was_reset(fake_server *server, void *arg)
+{
+    (void)arg;
+    return fake_server_seen_count(server) == 1 && fake_server_seen(server, 0).client_reset;
+}
+
+/* They cost memory, though they have no bytes: a program that does not take them is not filled up. */
+static void nothing_is_bounded_for_who_pulls(void **state)
+{
+    fake_server *server = fake_server_start(NULL);
+    etcd_client *client = fake_client(fake_server_endpoint(server), false);
+    etcd_snapshot *snapshot;
+    etcd_snapshot_part *part;
+    etcd_error err;
+    size_t n = 0;
+    int rc;
+
+    (void)state;
+    fake_server_handle(server, "/etcdserverpb.Maintenance/Snapshot", send_nothing, NULL);
+    assert_int_equal(etcd_snapshot_open(client, ETCD_SNAPSHOT(.buffer_bytes = 4096), &snapshot, &err), ETCD_OK);
+    assert_true(fake_server_wait(server, was_reset, NULL, FAKE_WAIT_MS));
+    while ((rc = etcd_snapshot_next(snapshot, -1, &part, &err)) == ETCD_OK) {
+        etcd_response_free(part);
+        n++;
+    }
+    assert_int_equal(rc, ETCD_ERR_TOO_LARGE);
+    fake_assert_contains(err.message, "wait to be taken");
+    assert_in_range(n, 1, NOTHINGS * NOTHING_BYTES / 5 - 1);
+    etcd_snapshot_free(snapshot);
+    etcd_client_free(client);
+    fake_server_stop(server);
+}
+
+struct nothings {
+    atomic_int n;
+    size_t most;
+};
+
+static void on_nothing(etcd_snapshot *snapshot, etcd_snapshot_part *part, const etcd_error *err, void *arg)
+{
+    struct nothings *nothings = arg;
+    size_t live = etcd_test_alloc_live();
+
+    (void)snapshot;
+    if (live > nothings->most)
+        nothings->most = live;
+    if (err == NULL)
+        atomic_fetch_add(&nothings->n, 1);
+    etcd_response_free(part);
+}
+
+/* What waits for a callback is what came in a turn: at most 256 KiB, so some 50,000 of these, of a few blocks each. */
+static void nothing_is_bounded_for_callbacks(void **state)
+{
+    fake_server *server = fake_server_start(NULL);
+    struct nothings nothings = {0};
+    etcd_client *client;
+    etcd_snapshot *snapshot;
+    etcd_error err;
+
+    (void)state;
+    etcd_test_alloc_install();
+    client = fake_client(fake_server_endpoint(server), true);
+    fake_server_handle(server, "/etcdserverpb.Maintenance/Snapshot", send_nothing, NULL);
+    assert_int_equal(etcd_snapshot_start(client, NULL, on_nothing, &nothings, &snapshot, &err), ETCD_OK);
+    while (atomic_load(&nothings.n) < NOTHINGS * NOTHING_BYTES / 5)
+        assert_int_equal(etcd_client_process(client, FAKE_WAIT_MS, &err), ETCD_OK);
+    assert_in_range(nothings.most, 1, 300000);
+    etcd_snapshot_free(snapshot);
+    etcd_client_free(client);
+    fake_server_stop(server);
+}
+
 /* ---- silence, deadlines, cancel ---- */
 
 /* Ends of time, with more of it until what comes before the gate has come: on a busy machine that may take a while. */
@@ -515,6 +604,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_bytes_come_and_are_verified),
         cmocka_unit_test(a_checksum_that_is_wrong_or_missing_is_told),
+        cmocka_unit_test(nothing_is_bounded_for_who_pulls),
+        cmocka_unit_test(nothing_is_bounded_for_callbacks),
         cmocka_unit_test(silence_ends_it),
         cmocka_unit_test(silence_before_the_first_byte_ends_it_too),
         cmocka_unit_test(a_slow_program_is_no_silence),
