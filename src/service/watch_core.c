@@ -29,6 +29,7 @@ void etcd__watch_core_init(etcd__watch_core *core, const etcd__watch_ops *ops, s
     memset(core, 0, sizeof *core);
     core->ops = ops;
     core->total_bytes = total_bytes;
+    core->max_part = SIZE_MAX;
     core->random.state = seed;
     core->progress_at = ETCD__NEVER;
     etcd__list_init(&core->queue);

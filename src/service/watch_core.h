@@ -135,6 +135,7 @@ typedef struct etcd__watch_slot {
 struct etcd__watch_core {
     const etcd__watch_ops *ops;
     size_t total_bytes; /* bound of buffered_in_all() */
+    size_t max_part;    /* memory of a revision that comes in fragments; SIZE_MAX unless set */
     etcd__random random;
     int64_t now;
     enum { ETCD__WATCH_CLOSED, ETCD__WATCH_OPENING, ETCD__WATCH_OPEN } stream;

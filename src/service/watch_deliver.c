@@ -1,7 +1,8 @@
 /* From the server's responses to what a program is given. See watch_core.h.
  *
  * Every response is asked for in fragments. A fragment may end in the middle of a revision, so its last revision is kept
- * (`part`) until another begins or the response ends: memory is bounded by a fragment and one revision. */
+ * (`part`) until another begins or the response ends: memory is bounded by a fragment and one revision, which has a bound of
+ * its own. */
 #include "service/watch_core.h"
 
 #include "base/alloc.h"
@@ -308,7 +309,7 @@ static void give_events(etcd__watcher *watcher, etcd__watch_response *response, 
     (void)etcd__watcher_give(watcher, delivery, len, events[n - 1].kv->mod_revision + 1);
 }
 
-static void on_events(etcd__watcher *watcher, etcd__watch_response *response, size_t len)
+static void take_events(etcd__watcher *watcher, etcd__watch_response *response, size_t len)
 {
     const etcd_event *events = response->events;
     size_t n = response->n_events, more;
@@ -356,6 +357,20 @@ static void note_revision(etcd__watcher *watcher, int64_t revision)
 {
     if (watcher->seen < revision)
         watcher->seen = revision;
+}
+
+/* A revision is whatever a transaction wrote, but not without end. */
+static void on_events(etcd__watcher *watcher, etcd__watch_response *response, size_t len)
+{
+    size_t most = watcher->core->max_part;
+    etcd_error why;
+
+    take_events(watcher, response, len);
+    if (watcher->part == NULL || etcd__response_arena(watcher->part->whole)->allocated <= most)
+        return;
+    etcd__error_set(&why, ETCD_ERR_TOO_LARGE, "the events of revision %lld take more than %zu bytes (limit max_recv_bytes)",
+                    (long long)watcher->part->revision, most);
+    end_with(watcher, &why);
 }
 
 /* --- progress --------------------------------------------------------------------------------- */

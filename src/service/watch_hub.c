@@ -466,6 +466,7 @@ static void init_stream(etcd__watch_hub *hub, size_t i)
 
     etcd__random_init(&seed);
     etcd__watch_core_init(&stream->core, &ops, hub->total_bytes, seed.state);
+    stream->core.max_part = hub->client->max_recv;
     stream->hub = hub;
     stream->require_leader = i == 1;
     stream->max_message = FIRST_MAX_MESSAGE;

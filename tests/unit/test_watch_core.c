@@ -316,6 +316,23 @@ static void fragments_are_given_as_far_as_they_are_whole(void **state)
     finish();
 }
 
+static void a_revision_without_end_ends_the_watch(void **state)
+{
+    int n = 0;
+
+    (void)state;
+    begin();
+    core.max_part = 64 << 10;
+    add(&one);
+    opened();
+    created(ids[0], 5);
+    for (asked[0] = '\0'; given[0] == '\0' && n < 10000; n++)
+        EVENTS(ids[0], true, 6, 6, 6, 6, 6, 6, 6, 6);
+    assert_in_range(n, 10, 9999);
+    assert_log(given, "end(-7) ");
+    finish();
+}
+
 static void answer_for_all(uint64_t member_id, int64_t revision)
 {
     hear(&(etcd__watch_response){.header = {.member_id = member_id, .revision = revision}, .watch_id = -1});
@@ -581,6 +598,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_goes_on_behind_what_was_given),
         cmocka_unit_test(fragments_are_given_as_far_as_they_are_whole),
+        cmocka_unit_test(a_revision_without_end_ends_the_watch),
         cmocka_unit_test(the_answer_for_all_moves_nobody_where_it_may_overtake),
         cmocka_unit_test(the_answer_for_all_moves_all_where_it_is_in_order),
         cmocka_unit_test(the_answer_for_all_is_for_those_that_were_there),
