@@ -53,7 +53,8 @@ typedef void (*etcd_keepalive_fn)(etcd_keepalive *keepalive, etcd_keepalive_resp
 ETCD_EXPORT int etcd_keepalive_open(etcd_client *client, int64_t lease, const etcd_keepalive_options *options,
                                     etcd_keepalive **out, etcd_error *err);
 
-/** As etcd_keepalive_open(), but answers are given to `fn`; it is not called before this returns. Since 0.1. */
+/** As etcd_keepalive_open(), but answers are given to `fn`, as to every callback: on another thread perhaps before
+ *  this has returned; `*out` is set by then. Since 0.1. */
 ETCD_EXPORT int etcd_keepalive_start(etcd_client *client, int64_t lease, const etcd_keepalive_options *options,
                                      etcd_keepalive_fn fn, void *arg, etcd_keepalive **out, etcd_error *err);
 

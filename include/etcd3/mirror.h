@@ -102,8 +102,9 @@ ETCD_EXPORT int etcd_mirror_fd(etcd_mirror *mirror);
  *  etcd_mirror_next_update(). A callback as any, see client.h; the mirror may be canceled and freed in it. */
 typedef void (*etcd_mirror_update_fn)(etcd_mirror *mirror, const etcd_mirror_update *update, const etcd_error *err, void *arg);
 
-/** In place of etcd_mirror_next_update(): updates are given to `fn`, which is not called before this returns. ETCD_ERR_ARGUMENT
- *  before the base is done, without `fn`, and when the updates were started already. Since 0.1. */
+/** In place of etcd_mirror_next_update(): updates are given to `fn`, as to every callback: on another thread perhaps before this
+ *  has returned. ETCD_ERR_ARGUMENT before the base is done, without `fn`, and when the updates were started already. Since
+ *  0.1. */
 ETCD_EXPORT int etcd_mirror_start_updates(etcd_mirror *mirror, etcd_mirror_update_fn fn, void *arg, etcd_error *err);
 
 /** How far it is. `progress` is filled as far as its `size`, which the caller sets, goes. Since 0.1. */

@@ -66,8 +66,8 @@ typedef int (*etcd_snapshot_data_fn)(const char *data, size_t len, void *arg);
  *
  *  `*out`, which may be NULL, is to be freed with etcd_response_free(). ETCD_ERR_SNAPSHOT_CORRUPT when the bytes do not match
  *  their checksum or have none; ETCD_ERR_SYSTEM for the file; ETCD_ERR_DEADLINE_EXCEEDED, also after idle_timeout_ms;
- *  ETCD_ERR_CANCELED; ETCD_ERR_UNAVAILABLE when the connection broke. Any thread; one snapshot at a time for a path.
- *  Since 0.1. */
+ *  ETCD_ERR_CANCELED; ETCD_ERR_UNAVAILABLE when the connection broke; ETCD_ERR_TOO_LARGE for what no honest server
+ *  sends. Any thread; one snapshot at a time for a path. Since 0.1. */
 ETCD_EXPORT int etcd_snapshot_save(etcd_client *client, const char *path, const etcd_snapshot_options *options,
                                    etcd_snapshot_response **out, etcd_error *err);
 
@@ -91,7 +91,8 @@ typedef void (*etcd_snapshot_fn)(etcd_snapshot *snapshot, etcd_snapshot_part *pa
 ETCD_EXPORT int etcd_snapshot_open(etcd_client *client, const etcd_snapshot_options *options, etcd_snapshot **out,
                                    etcd_error *err);
 
-/** As etcd_snapshot_open(), but the parts are given to `fn`; it is not called before this returns. Since 0.1. */
+/** As etcd_snapshot_open(), but the parts are given to `fn`, as to every callback: on another thread perhaps
+ *  before this has returned; `*out` is set by then. Since 0.1. */
 ETCD_EXPORT int etcd_snapshot_start(etcd_client *client, const etcd_snapshot_options *options, etcd_snapshot_fn fn, void *arg,
                                     etcd_snapshot **out, etcd_error *err);
 

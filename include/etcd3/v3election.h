@@ -99,7 +99,8 @@ typedef void (*etcd_observe_fn)(etcd_observe *observe, etcd_leader_response *res
 ETCD_EXPORT int etcd_observe_open(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
                                   etcd_observe **out, etcd_error *err);
 
-/** As etcd_observe_open(), but responses are given to `fn`; it is not called before this returns. Since 0.1. */
+/** As etcd_observe_open(), but responses are given to `fn`, as to every callback: on another thread perhaps before
+ *  this has returned; `*out` is set by then. Since 0.1. */
 ETCD_EXPORT int etcd_observe_start(etcd_client *client, const char *name, size_t name_len, const etcd_call_options *call,
                                    etcd_observe_fn fn, void *arg, etcd_observe **out, etcd_error *err);
 
@@ -108,7 +109,8 @@ ETCD_EXPORT int etcd_observe_start(etcd_client *client, const char *name, size_t
  *
  *  ETCD_ERR_TIMED_OUT: none came, it goes on. Any other error is the end, and returned again by later calls:
  *  ETCD_ERR_PERMISSION_DENIED and what else the server answers, ETCD_ERR_DEADLINE_EXCEEDED, ETCD_ERR_CANCELED, ETCD_ERR_CLOSED,
- *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to wait. Since 0.1. */
+ *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY, ETCD_ERR_TOO_LARGE for what no honest server sends. ETCD_ERR_IN_CALLBACK when it would
+ *  have to wait. Since 0.1. */
 ETCD_EXPORT int etcd_observe_next(etcd_observe *observe, int64_t timeout_ms, etcd_leader_response **out, etcd_error *err);
 
 /** A descriptor for poll() and the like, readable when etcd_observe_next() has something without waiting. It is the

@@ -101,7 +101,8 @@ typedef void (*etcd_watch_fn)(etcd_watch *watch, etcd_watch_response *response, 
 ETCD_EXPORT int etcd_watch_open(etcd_client *client, const char *key, size_t key_len, const etcd_watch_options *options,
                                 etcd_watch **out, etcd_error *err);
 
-/** As etcd_watch_open(), but responses are given to `fn`; it is not called before this returns. Since 0.1. */
+/** As etcd_watch_open(), but responses are given to `fn`, as to every callback: on another thread perhaps before
+ *  this has returned; `*out` is set by then. Since 0.1. */
 ETCD_EXPORT int etcd_watch_start(etcd_client *client, const char *key, size_t key_len, const etcd_watch_options *options,
                                  etcd_watch_fn fn, void *arg, etcd_watch **out, etcd_error *err);
 
@@ -112,7 +113,8 @@ ETCD_EXPORT int etcd_watch_start(etcd_client *client, const char *key, size_t ke
  *  ETCD_ERR_COMPACTED (the next event is gone: the message has the compact revision), ETCD_ERR_WATCH_ROLLED_BACK (the
  *  cluster's revision went backwards: restored from a backup; not noticed if it has passed the old one again before the
  *  watch is back), ETCD_ERR_PERMISSION_DENIED and what else the server answers, ETCD_ERR_CANCELED, ETCD_ERR_CLOSED,
- *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. ETCD_ERR_IN_CALLBACK when it would have to wait.
+ *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY, ETCD_ERR_TOO_LARGE (one revision takes more than the client's max_recv_bytes).
+ *  ETCD_ERR_IN_CALLBACK when it would have to wait.
  *
  *  What has arrived together may come in one response, so its events may be of several revisions. A watch of keys that do
  *  not change is at a compacted revision after a long break, though nothing of its own was lost, unless progress moves it:

@@ -1,6 +1,7 @@
 /* Looking at the endpoints and changing them: work for the driver's seat. See <etcd3/endpoints.h>. */
 #include <etcd3/endpoints.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "client/client.h"
@@ -116,21 +117,28 @@ void etcd__endpoints_changed(void *arg)
         etcd__loop_defer(client->io.loop, &client->io.report);
 }
 
+/* With words of its own: the callback may take the endpoint off the list, or close the client. */
+static void tell_state(etcd_client *client, etcd__peer *peer, int32_t state)
+{
+    char *endpoint = etcd__strdup(peer->endpoint.text);
+    const etcd_error last = peer->last_error;
+
+    if (endpoint == NULL)
+        return; /* the next change tells */
+    peer->reported = state;
+    etcd__driver_begin_callback(client);
+    client->state_fn(client, endpoint, state, last.message, client->state_arg);
+    etcd__driver_end_callback(client);
+    etcd__free(endpoint);
+}
+
 void etcd__endpoints_report(void *arg)
 {
     etcd_client *client = arg;
     const etcd__peers *peers = etcd__channel_peers(client->io.channel);
 
-    for (size_t i = 0; i < peers->n && !atomic_load(&client->closed); i++) {
-        etcd__peer *peer = peers->items[i];
-        int32_t state = state_of(peer);
-
-        if (state == peer->reported)
-            continue;
-        peer->reported = state;
-        etcd__driver_begin_callback(client);
-        client->state_fn(client, peer->endpoint.text, state, peer->last_error.message, client->state_arg);
-        etcd__driver_end_callback(client);
-    }
+    for (size_t i = 0; i < peers->n && !atomic_load(&client->closed); i++)
+        if (state_of(peers->items[i]) != peers->items[i]->reported)
+            tell_state(client, peers->items[i], state_of(peers->items[i]));
     etcd__driver_start_submitted(client); /* what the program started meanwhile */
 }

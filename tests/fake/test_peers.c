@@ -484,6 +484,51 @@ static void closing_is_polite(void **state)
     fake_server_stop(server);
 }
 
+/* ---- what a callback does with what it is told ---- */
+
+struct told {
+    const char *other; /* NULL: close the client */
+    int times;
+};
+
+/* Takes the endpoint off the list, or closes the client, before it reads what it was told. */
+static void change_then_read(etcd_client *client, const char *endpoint, int state, const char *reason, void *arg)
+{
+    struct told *told = arg;
+    etcd_error err;
+
+    (void)state;
+    if (told->times++ > 0)
+        return;
+    if (told->other != NULL)
+        assert_int_equal(etcd_client_set_endpoints(client, told->other, &err), ETCD_OK);
+    else
+        etcd_client_close(client);
+    fake_assert_contains(endpoint, "http://127.0.0.1:");
+    fake_assert_contains(reason, "refused");
+}
+
+static void check_told(const char *other)
+{
+    fake_server *server = fake_server_start(&(fake_options){.deaf = true});
+    struct told told = {.other = other};
+    etcd_client *client = fake_client_with(
+        fake_server_endpoint(server), (etcd_client_options){.manual = true, .state_fn = change_then_read, .state_arg = &told});
+    etcd_error err;
+
+    while (told.times == 0)
+        assert_int_equal(etcd_client_process(client, FAKE_WAIT_MS, &err), ETCD_OK);
+    etcd_client_free(client);
+    fake_server_stop(server);
+}
+
+static void a_state_is_told_in_words_that_last(void **state)
+{
+    (void)state;
+    check_told("http://127.0.0.1:1");
+    check_told(NULL);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(refused),
     cmocka_unit_test(no_such_unix_socket),
@@ -504,6 +549,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_endpoints_do_not_delay),
     cmocka_unit_test(draining_connections_finish_their_calls),
     cmocka_unit_test(closing_is_polite),
+    cmocka_unit_test(a_state_is_told_in_words_that_last),
 };
 
 int main(int argc, char **argv)

@@ -210,10 +210,8 @@ static void every_allocation(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocking),
-        cmocka_unit_test(with_a_callback),
-        cmocka_unit_test(with_the_queue),
-        cmocka_unit_test(the_one_that_tells_goes),
+        cmocka_unit_test(blocking),         cmocka_unit_test(with_a_callback),
+        cmocka_unit_test(with_the_queue),   cmocka_unit_test(the_one_that_tells_goes),
         cmocka_unit_test(every_allocation),
     };
 
