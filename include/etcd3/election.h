@@ -31,7 +31,8 @@ typedef struct etcd_election etcd_election;
  *  NULL after a success and valid during the callback. The election may be freed in it. */
 typedef void (*etcd_election_fn)(etcd_election *election, const etcd_error *err, void *arg);
 
-/** Makes a candidate; nothing is sent. ETCD_ERR_EMPTY_KEY for an empty name; ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. Since 0.1. */
+/** Makes a candidate; nothing is sent. The name may be empty: then its keys begin with "/". ETCD_ERR_ARGUMENT,
+ *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. Since 0.1. */
 ETCD_EXPORT int etcd_election_new(etcd_session *session, const char *name, size_t name_len, etcd_election **out, etcd_error *err);
 
 /** Makes the candidate that leads already by the key `key` of create revision `revision`, as a program kept them from before it
@@ -127,8 +128,8 @@ typedef void (*etcd_observer_fn)(etcd_observer *observer, etcd_observer_response
  *  break of the connection so long that the server has compacted what happened meanwhile it goes on from what is then.
  *  Needs no session.
  *
- *  `*out` is the observer, NULL after a failure. ETCD_ERR_ARGUMENT, ETCD_ERR_EMPTY_KEY, ETCD_ERR_CLOSED, ETCD_ERR_FORKED,
- *  ETCD_ERR_NO_MEMORY. Any thread, also in a callback. Since 0.1. */
+ *  `*out` is the observer, NULL after a failure. ETCD_ERR_ARGUMENT, ETCD_ERR_CLOSED, ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY.
+ *  Any thread, also in a callback. Since 0.1. */
 ETCD_EXPORT int etcd_observer_open(etcd_client *client, const char *name, size_t name_len, const etcd_observer_options *options,
                                    etcd_observer **out, etcd_error *err);
 

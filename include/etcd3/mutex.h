@@ -35,7 +35,8 @@ typedef struct etcd_mutex etcd_mutex;
  *  NULL after a success and valid during the callback. The mutex may be freed in it. */
 typedef void (*etcd_mutex_fn)(etcd_mutex *mutex, const etcd_error *err, void *arg);
 
-/** Makes a mutex; nothing is sent. ETCD_ERR_EMPTY_KEY for an empty name; ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY. Since 0.1. */
+/** Makes a mutex; nothing is sent. The name may be empty: then its keys begin with "/". ETCD_ERR_ARGUMENT, ETCD_ERR_FORKED,
+ *  ETCD_ERR_NO_MEMORY. Since 0.1. */
 ETCD_EXPORT int etcd_mutex_new(etcd_session *session, const char *name, size_t name_len, etcd_mutex **out, etcd_error *err);
 
 /** Waits for the lock and takes it: one round trip when nobody else wants it. A success when the session has it already.

@@ -192,12 +192,11 @@ static int prefix_of(const char *name, size_t name_len, char **out, etcd_error *
 
     if (name == NULL && name_len > 0)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the name is NULL");
-    if (name_len == 0)
-        return etcd__error_set(err, ETCD_ERR_EMPTY_KEY, "election: the name is empty");
     prefix = etcd__malloc(name_len + 1);
     if (prefix == NULL)
         return etcd__error_no_memory(err);
-    memcpy(prefix, name, name_len);
+    if (name_len > 0)
+        memcpy(prefix, name, name_len);
     prefix[name_len] = '/';
     *out = prefix;
     return ETCD_OK;

@@ -39,8 +39,6 @@ int etcd__line_init(etcd__line *line, const etcd__line_kind *kind, etcd_session 
     rc = etcd__gate_check(&session->gate, err);
     if (rc < 0)
         return rc;
-    if (name_len == 0)
-        return etcd__error_set(err, ETCD_ERR_EMPTY_KEY, "%s: the name is empty", kind->noun);
     lease_len = lease_text(session->lease, lease);
     memset(line, 0, sizeof *line);
     line->kind = kind;
@@ -49,7 +47,8 @@ int etcd__line_init(etcd__line *line, const etcd__line_kind *kind, etcd_session 
     line->key = etcd__malloc(line->key_len + 1);
     if (line->key == NULL)
         return etcd__error_no_memory(err);
-    memcpy(line->key, name, name_len);
+    if (name_len > 0)
+        memcpy(line->key, name, name_len);
     line->key[name_len] = '/';
     memcpy(line->key + line->prefix_len, lease, lease_len + 1);
     line->refs = 1;

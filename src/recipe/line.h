@@ -53,7 +53,7 @@ typedef struct etcd__line_request {
     const etcd_call_options *call;
 } etcd__line_request;
 
-/** Fills a line, the first member of a struct of etcd__malloc that is freed with the last reference. ETCD_ERR_EMPTY_KEY,
+/** Fills a line, the first member of a struct of etcd__malloc that is freed with the last reference. ETCD_ERR_ARGUMENT,
  *  ETCD_ERR_FORKED, ETCD_ERR_NO_MEMORY; then it is still the caller's. */
 int etcd__line_init(etcd__line *line, const etcd__line_kind *kind, etcd_session *session, const char *name, size_t name_len,
                     etcd_error *err);

@@ -354,8 +354,6 @@ static int make(etcd_client *client, const char *name, size_t name_len, bool pul
 
     if (name == NULL && name_len > 0)
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "the name is NULL");
-    if (name_len == 0)
-        return etcd__error_set(err, ETCD_ERR_EMPTY_KEY, "election: the name is empty");
     observer = etcd__calloc(1, sizeof *observer);
     if (observer == NULL)
         return etcd__error_no_memory(err);
@@ -371,7 +369,8 @@ static int make(etcd_client *client, const char *name, size_t name_len, bool pul
         destroy(observer);
         return etcd__error_no_memory(err);
     }
-    memcpy(observer->prefix, name, name_len);
+    if (name_len > 0)
+        memcpy(observer->prefix, name, name_len);
     observer->prefix[name_len] = '/';
     observer->refs = 2;
     *out = observer;

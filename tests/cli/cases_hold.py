@@ -10,7 +10,7 @@ from family import family
 KEYS = ((r"\b([LMNE])/[0-9a-f]+", r"\1/<lease>"), (r'"Lease" : \d+', '"Lease" : <lease>'), (r'"lease":\d+', '"lease":<lease>'),
         (r'"key":"[\w=]+"', '"key":<key>'), (r'"Revision" : \d+', '"Revision" : <revision>'), (r'"revision":\d+', '"revision":<revision>'),
         (r'"(Create|Mod)Revision" : \d+', r'"\1Revision" : <revision>'), (r'"(create|mod)_revision":\d+', r'"\1_revision":<revision>'),
-        ("ETCD_LOCK_REV=.*", "ETCD_LOCK_REV=<revision>"))
+        ("ETCD_LOCK_REV=.*", "ETCD_LOCK_REV=<revision>"), (r"(^|=)/[0-9a-f]+", r"\1/<lease>"))
 
 
 @family()
@@ -26,6 +26,8 @@ def lock(golden):
             golden.live(f"lock L -w {output}", [("see", "L/|kvs"), ("kill", number)], mask=KEYS)
             golden.on_both("lock L true")
     golden.live("lock M", [("see", "M/"), ("kill", signal.SIGTERM)], pty=True, mask=KEYS)
+    golden.live("lock ''", [("see", "^/"), ("kill", signal.SIGTERM)], mask=KEYS)
+    golden.run("lock '' -- sh -c 'env | grep ETCD_LOCK_KEY'", mask=KEYS)
     golden.run("get '' --prefix")
 
 
@@ -56,6 +58,8 @@ def elect(golden):
                                    ("etcdctl", "del E/1"), ("etcdctl", "put E/2 three"), ("see", "three"), ("kill", number)], mask=KEYS)
         golden.on_both("del E --prefix")
     golden.live("elect E v", [("see", "E/"), ("kill", signal.SIGINT)], pty=True, mask=KEYS)
+    golden.live("elect '' v", [("see", "^/"), ("kill", signal.SIGTERM)], mask=KEYS)
+    golden.live("elect -l ''", [("etcdctl", "put /1 one"), ("see", "one"), ("kill", signal.SIGTERM)], mask=KEYS)
 
 
 @family()

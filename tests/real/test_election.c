@@ -584,6 +584,30 @@ static void closing_the_client_ends_it(void **state)
     etcd_observer_free(observer);
 }
 
+/* As with the Go client: its keys begin with "/". */
+static void a_name_may_be_empty(void **state)
+{
+    etcd_client *client = real_client();
+    etcd_session *session = recipe_session(client, 60);
+    etcd_election *election = recipe_election(session, "");
+    etcd_observer *observer;
+    etcd_get_response *leader;
+    etcd_error err;
+
+    (void)state;
+    assert_ok(etcd_observer_open(client, NULL, 0, NULL, &observer, &err), &err);
+    assert_next(observer, NULL);
+    assert_ok(etcd_election_campaign(election, ETCD_STR("v"), PATIENT, &err), &err);
+    assert_next(observer, "v");
+    assert_ok(etcd_election_leader(client, NULL, 0, PATIENT, &leader, &err), &err);
+    assert_int_equal(leader->kvs[0].key.data[0], '/');
+    etcd_response_free(leader);
+    etcd_observer_free(observer);
+    etcd_election_free(election);
+    etcd_session_free(session);
+    etcd_client_free(client);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     etcd_client *client = real_client();
@@ -594,12 +618,12 @@ static void what_makes_no_sense_is_refused(void **state)
     etcd_error err;
 
     (void)state;
-    assert_error(etcd_election_new(session, "", 0, &election, &err), &err, ETCD_ERR_EMPTY_KEY, NULL);
+    assert_error(etcd_election_new(session, NULL, 1, &election, &err), &err, ETCD_ERR_ARGUMENT, "name");
     assert_null(election);
     assert_error(etcd_election_new(NULL, "x", 1, &election, &err), &err, ETCD_ERR_ARGUMENT, "session");
     assert_error(etcd_election_campaign(NULL, "", 0, NULL, &err), &err, ETCD_ERR_ARGUMENT, "NULL");
-    assert_error(etcd_election_leader(client, "", 0, NULL, NULL, &err), &err, ETCD_ERR_EMPTY_KEY, NULL);
-    assert_error(etcd_observer_open(client, "", 0, NULL, &observer, &err), &err, ETCD_ERR_EMPTY_KEY, NULL);
+    assert_error(etcd_election_leader(client, NULL, 1, NULL, NULL, &err), &err, ETCD_ERR_ARGUMENT, "name");
+    assert_error(etcd_observer_open(client, NULL, 1, NULL, &observer, &err), &err, ETCD_ERR_ARGUMENT, "name");
     assert_null(observer);
     assert_error(etcd_observer_open(NULL, "x", 1, NULL, &observer, &err), &err, ETCD_ERR_ARGUMENT, "client");
     assert_error(etcd_observer_start(client, "x", 1, NULL, NULL, NULL, &observer, &err), &err, ETCD_ERR_ARGUMENT, "fn");
@@ -710,6 +734,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_function_is_called_with_each_report),
     cmocka_unit_test(canceling_wakes_who_waits),
     cmocka_unit_test(closing_the_client_ends_it),
+    cmocka_unit_test(a_name_may_be_empty),
     cmocka_unit_test(what_makes_no_sense_is_refused),
     cmocka_unit_test(in_a_child_it_is_inert),
     cmocka_unit_test(every_allocation_may_fail),

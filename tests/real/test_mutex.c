@@ -10,19 +10,17 @@
 
 /* ---- one that has it alone ---- */
 
-static void a_lock_is_the_oldest_key_of_its_name(void **state)
+static void assert_locks(etcd_client *client, const char *name)
 {
-    etcd_client *client = real_client();
     etcd_session *session = recipe_session(client, 60);
-    etcd_mutex *mutex = recipe_mutex(session, "locks/job");
+    etcd_mutex *mutex = recipe_mutex(session, name);
     etcd_response_header header;
     etcd_get_response *get;
     char key[64];
     size_t len;
     int64_t token;
 
-    (void)state;
-    snprintf(key, sizeof key, "locks/job/%llx", (unsigned long long)etcd_session_lease(session)); /* as Go has it */
+    snprintf(key, sizeof key, "%s/%llx", name, (unsigned long long)etcd_session_lease(session)); /* as Go has it */
     assert_string_equal(etcd_mutex_key(mutex, &len), key);
     assert_int_equal(len, strlen(key));
     assert_false(etcd_mutex_held(mutex));
@@ -43,9 +41,18 @@ static void a_lock_is_the_oldest_key_of_its_name(void **state)
     recipe_unlock(mutex);
     assert_false(etcd_mutex_held(mutex));
     assert_int_equal(etcd_mutex_token(mutex), 0);
-    assert_int_equal(recipe_count(client, "locks/"), 0);
+    assert_int_equal(recipe_count(client, key), 0);
     etcd_mutex_free(mutex);
     etcd_session_free(session);
+}
+
+static void a_lock_is_the_oldest_key_of_its_name(void **state)
+{
+    etcd_client *client = real_client();
+
+    (void)state;
+    assert_locks(client, "locks/job");
+    assert_locks(client, "");
     etcd_client_free(client);
 }
 
@@ -706,7 +713,7 @@ static void what_makes_no_sense_is_refused(void **state)
     etcd_error err;
 
     (void)state;
-    assert_error(etcd_mutex_new(session, "", 0, &none, &err), &err, ETCD_ERR_EMPTY_KEY, NULL);
+    assert_error(etcd_mutex_new(session, NULL, 1, &none, &err), &err, ETCD_ERR_ARGUMENT, "name");
     assert_null(none);
     assert_error(etcd_mutex_new(NULL, "x", 1, &none, &err), &err, ETCD_ERR_ARGUMENT, "session");
     assert_error(etcd_mutex_new(session, "x", 1, NULL, &err), &err, ETCD_ERR_ARGUMENT, "out");
