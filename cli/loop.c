@@ -56,6 +56,13 @@ void cli_catch_signals(void)
     catch (SIGTERM);
 }
 
+void cli_catch_hangup(void)
+{
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        catch (SIGHUP);
+}
+
 static int take_signal(void)
 {
     unsigned char byte;

@@ -15,8 +15,11 @@
 /** From now on SIGINT and SIGTERM do not act but are told by cli_wait(). */
 void cli_catch_signals(void);
 
+/** The same for SIGHUP, unless it is ignored (nohup). */
+void cli_catch_hangup(void);
+
 /** Waits until something has happened, or timeout_ms have passed (negative: without bound), and drives the client, which may be
- * NULL. The descriptors in `more` are polled, too. Returns SIGINT or SIGTERM when one of them came, else 0. */
+ * NULL. The descriptors in `more` are polled, too. Returns a signal that is caught when it came, else 0. */
 int cli_wait(etcd_client *client, struct pollfd *more, size_t n_more, int64_t timeout_ms);
 
 /** The end of a call that was started with a callback. */

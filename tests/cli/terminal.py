@@ -190,9 +190,10 @@ def nothing_left(program):
         time.sleep(0.02)
 
 
-def hold(program, arguments):
+def hold(program, arguments, before=None):
     """A process that holds the key or waits for it; its output is read without a buffer, so that select() sees all."""
-    return subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment())
+    return subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment(),
+                            preexec_fn=before)
 
 
 def await_key(process, wait_s=PATIENCE_S):
@@ -204,7 +205,7 @@ def await_key(process, wait_s=PATIENCE_S):
 
 def test_signals_release_at_once(program):
     for arguments in HOLDERS:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             with hold(program, arguments) as holder, hold_second(program, arguments, holder) as second:
                 try:
                     begin = time.monotonic()
@@ -244,6 +245,33 @@ def test_an_interrupt_typed_releases(program):
         terminal.expect(b"held/")
         terminal.type(b"\x03")
         equal(terminal.finish(), 0)
+        nothing_left(program)
+
+
+def test_a_terminal_that_goes_away_releases(program):
+    for arguments in HOLDERS:
+        terminal = Terminal(program, arguments)
+        terminal.expect(b"held/")
+        os.close(terminal.master)
+        equal(terminal.process.wait(PATIENCE_S), 0)
+        nothing_left(program)
+
+
+def test_a_hangup_that_is_ignored_stays_so(program):
+    """As nohup does it."""
+    for arguments in HOLDERS:
+        with hold(program, arguments, lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as holder:
+            try:
+                await_key(holder)
+                with open(f"/proc/{holder.pid}/status", encoding="ascii") as status:
+                    ignored = next(line for line in status if line.startswith("SigIgn:")).split()[1]
+                equal(int(ignored, 16) >> (signal.SIGHUP - 1) & 1, 1)
+                holder.send_signal(signal.SIGHUP)
+                await_keys(program, 1)
+                holder.send_signal(signal.SIGTERM)
+                equal((holder.wait(PATIENCE_S), holder.stderr.read()), (0, b""))
+            finally:
+                holder.kill()
         nothing_left(program)
 
 
