@@ -40,7 +40,7 @@ void cli_hold_open(cli_hold *hold, cli *c, int64_t ttl_s)
     if (etcd_cancel_new(&hold->cancel, &err) < 0)
         cli_fail_call(CLI_ERROR, &err);
     cli_catch_signals();
-    cli_catch_hangup(); /* nor a terminal that has */
+    cli_catch_hangup();       /* nor a terminal that has */
     signal(SIGPIPE, SIG_IGN); /* a reader that has gone must not leave the key behind */
     if (etcd_session_new_async(hold->client,
                                ETCD_SESSION(.call = cli_hold_call(hold), .ttl_s = ttl_s, .lost_fn = on_lost, .lost_arg = hold),

@@ -45,11 +45,11 @@ static void watch_fields(FILE *out, const cli *c, const void *response, const vo
     }
 }
 
-/** With the names of the Go client's own type, and nothing left out. `arg` is the end of the watch, or NULL. */
+/** With the names of the Go client's own type, and nothing left out. */
 static void watch_json(FILE *out, const cli *c, const void *response, const void *arg)
 {
     const etcd_watch_response *r = response;
-    (void)c;
+    (void)c, (void)arg;
     fputs("{\"Header\":", out);
     cli_json_message(out, ETCD_FORMAT_HEADER, &r->header);
     fputs(",\"Events\":", out);
@@ -58,16 +58,24 @@ static void watch_json(FILE *out, const cli *c, const void *response, const void
         cli_json_message(out, ETCD_FORMAT_EVENT, &r->events[i]);
     }
     fprintf(out, "%s,\"CompactRevision\":%" PRId64 ",\"Canceled\":%s,\"Created\":%s,\"CancelReason\":\"\"}\n",
-            r->n_events > 0 ? "]" : "null", r->compact_revision, arg ? "true" : "false",
+            r->n_events > 0 ? "]" : "null", r->compact_revision, r->type == ETCD_WATCH_CANCELED ? "true" : "false",
             r->type == ETCD_WATCH_CREATED ? "true" : "false");
 }
 
 static void watch_protobuf(FILE *out, const cli *c, const void *response, const void *arg)
 {
-    enum { HEADER = 1 * 8 + 2, EVENTS = 11 * 8 + 2 };
+    enum { HEADER = 1 * 8 + 2, CANCELED = 4 * 8, COMPACT_REVISION = 5 * 8, EVENTS = 11 * 8 + 2 };
     const etcd_watch_response *r = response;
     (void)c, (void)arg;
     cli_put_message(out, HEADER, ETCD_FORMAT_HEADER, &r->header);
+    if (r->type == ETCD_WATCH_CANCELED) {
+        cli_put_varint(out, CANCELED);
+        cli_put_varint(out, 1);
+    }
+    if (r->compact_revision != 0) {
+        cli_put_varint(out, COMPACT_REVISION);
+        cli_put_varint(out, (uint64_t)r->compact_revision);
+    }
     for (size_t i = 0; i < r->n_events; i++)
         cli_put_message(out, EVENTS, ETCD_FORMAT_EVENT, &r->events[i]);
 }
@@ -151,7 +159,8 @@ bool cli_watching_open(cli *c, const cli_line *line, bool use_environment, cli_w
     if (etcd_watch_open(cli_client(c), key, key_len,
                         ETCD_WATCH(.prefix = prefix, .range_end = end, .range_end_len = end ? (int64_t)strlen(end) : 0,
                                    .start_revision = flag(line, "rev")->number, .prev_kv = flag(line, "prev-kv")->number != 0,
-                                   .progress_notify = flag(line, "progress-notify")->number != 0, .require_leader = true),
+                                   .progress_notify = flag(line, "progress-notify")->number != 0, .require_leader = true,
+                                   .canceled_notify = true),
                         &w->watch, &err) < 0)
         cli_fail_call(CLI_ERROR, &err);
     w->exec = find_command(line);
@@ -203,23 +212,20 @@ static void run_command(cli *c, char *const *command, const etcd_watch_response 
     exit(CLI_ERROR);
 }
 
-/** Up to where the server's compaction went that ended a watch: the last number of the library's message. 0: another end. */
-static int64_t compact_revision(const etcd_error *err)
+/** Tells the end of a watch. `last` is what the server said, NULL when the library ended it. */
+static void print_end(cli *c, const etcd_watch_response *last, const etcd_error *err)
 {
-    const char *number = strrchr(err->message, ' ');
-    return err->code == ETCD_ERR_COMPACTED && number ? strtoll(number, NULL, 10) : 0;
-}
-
-/** Tells the end of a watch. */
-static void print_end(cli *c, const etcd_error *err)
-{
-    const etcd_watch_response empty = {.type = ETCD_WATCH_EVENTS, .compact_revision = compact_revision(err)};
-    /* The general text of an error of the server's, as the library's own says more; else the server's words */
-    fprintf(stderr, "watch was canceled (%s)\n", err->code <= -201 ? etcd_error_text(err->code) : err->message);
-    if (c->format == CLI_JSON) {
-        watch_json(stdout, c, &empty, err);
-        fflush(stdout);
+    etcd_watch_response end = {.type = ETCD_WATCH_CANCELED};
+    if (last && last->compact_revision != 0) { /* for other reasons etcdctl has no header */
+        end.header = last->header;
+        end.compact_revision = last->compact_revision;
     }
+    /* The server's words; the general text of an error of the server's, as the library's own says more */
+    const char *text = last && last->reason.len > 0 && last->compact_revision == 0 ? last->reason.data
+                       : err->code <= -201                                         ? etcd_error_text(err->code)
+                                                                                   : err->message;
+    fprintf(stderr, "watch was canceled (%s)\n", text);
+    cli_print(c, &watch_printer, &end, NULL);
 }
 
 bool cli_watching_drain(cli *c, cli_watching *w)
@@ -231,10 +237,15 @@ bool cli_watching_drain(cli *c, cli_watching *w)
         if (rc == ETCD_ERR_TIMED_OUT)
             return true;
         if (rc != ETCD_OK) {
-            print_end(c, &err);
+            print_end(c, w->last, &err);
+            etcd_response_free(w->last);
             etcd_watch_free(w->watch);
-            w->watch = NULL;
+            *w = (cli_watching){.exec = w->exec};
             return false;
+        }
+        if (response->type == ETCD_WATCH_CANCELED) {
+            w->last = response;
+            continue;
         }
         cli_watching_print(c, response);
         for (size_t i = 0; w->exec && i < response->n_events; i++)

@@ -8,8 +8,9 @@
 
 /** One watch, as a command line or a line of the interactive mode describes it. */
 typedef struct cli_watching {
-    etcd_watch *watch; /* NULL once it has ended */
-    char **exec;       /* a command for each event, ended by NULL; NULL: none */
+    etcd_watch *watch;         /* NULL once it has ended */
+    char **exec;               /* a command for each event, ended by NULL; NULL: none */
+    etcd_watch_response *last; /* what the server said when it ended it; NULL: nothing */
 } cli_watching;
 
 /** Reads arguments and flags: `line` is of the command, or of one line. What the environment says about keys counts in the former

@@ -44,8 +44,10 @@ enum etcd_watch_response_type {
     ETCD_WATCH_RESUMED = 4,      /**< report_connection: it goes on; the next events have at least `revision` */
     ETCD_WATCH_GAP = 5,          /**< relist: events before `compact_revision` are gone. The range follows as of `revision`, in
                                       responses of type ETCD_WATCH_LISTED; forget what you knew */
-    ETCD_WATCH_LISTED = 6        /**< relist: `kvs` is a part of the range; the last part has `more` false, and events after
+    ETCD_WATCH_LISTED = 6,       /**< relist: `kvs` is a part of the range; the last part has `more` false, and events after
                                       `revision` follow */
+    ETCD_WATCH_CANCELED = 7      /**< canceled_notify: the server has ended the watch, in its words: `compact_revision`,
+                                      `reason`; next is the end with its error */
 };
 
 typedef struct etcd_watch_response {
@@ -54,11 +56,11 @@ typedef struct etcd_watch_response {
     int64_t revision;            /**< see the types; of events: that of the last one */
     const etcd_event *events;    /**< in the order of their revisions */
     size_t n_events;
-    int64_t compact_revision; /**< ETCD_WATCH_GAP: at least up to it */
+    int64_t compact_revision; /**< ETCD_WATCH_GAP: at least up to it. ETCD_WATCH_CANCELED: 0 for another reason */
     const etcd_kv *kvs;       /**< ETCD_WATCH_LISTED */
     size_t n_kvs;
     bool more;         /**< ETCD_WATCH_LISTED */
-    etcd_bytes reason; /**< ETCD_WATCH_DISCONNECTED */
+    etcd_bytes reason; /**< ETCD_WATCH_DISCONNECTED, ETCD_WATCH_CANCELED */
 } etcd_watch_response;
 
 typedef struct etcd_watch_options {
@@ -78,6 +80,7 @@ typedef struct etcd_watch_options {
                                  watch ends with ETCD_ERR_COMPACTED */
     bool report_connection; /**< tell when the stream breaks, and when the watch goes on */
     int64_t buffer_bytes;   /**< received and not yet taken; default 1 MiB (1,048,576). One revision always fits */
+    bool canceled_notify;   /**< a response when the server ends the watch, before its end */
 } etcd_watch_options;
 
 #ifndef __cplusplus

@@ -45,6 +45,7 @@ static void set_wanted(etcd_watch *watch, const etcd_watch_options *o, const etc
     watcher->prev_kv = o->prev_kv;
     watcher->progress_notify = o->progress_notify;
     watcher->created_notify = o->created_notify;
+    watcher->canceled_notify = o->canceled_notify;
     watcher->no_put = o->no_put;
     watcher->no_delete = o->no_delete;
     watcher->relist = o->relist;

@@ -255,7 +255,8 @@ static void send_cancel(etcd__watch_core *core, int64_t id)
 void etcd__watcher_cancel_at_server(etcd__watcher *watcher)
 {
     int64_t id = watcher->id;
-    bool known = watcher->state == ETCD__WATCHER_LIVE || (watcher->state == ETCD__WATCHER_CREATING && !watcher->core->serial);
+    bool known =
+        id >= 0 && (watcher->state == ETCD__WATCHER_LIVE || (watcher->state == ETCD__WATCHER_CREATING && !watcher->core->serial));
 
     watcher->id = -1;
     if (known)

@@ -50,7 +50,7 @@ struct etcd__watcher {
     etcd_bytes key, range_end;
     int64_t start_revision;
     size_t buffer_bytes;
-    bool prev_kv, progress_notify, created_notify, no_put, no_delete, relist, report_connection;
+    bool prev_kv, progress_notify, created_notify, canceled_notify, no_put, no_delete, relist, report_connection;
 
     /* the machine's */
     bool progress_wanted; /* asked for by the program and not told yet */

@@ -83,51 +83,69 @@ static void check_bounds(etcd__watcher *watcher)
     }
 }
 
-/* Delivers, and takes over. Returns false when the watcher has ended. */
-bool etcd__watcher_give(etcd__watcher *watcher, etcd__watch_delivery *delivery, size_t extra, int64_t next)
+static bool end_without_memory(etcd__watcher *watcher)
 {
     etcd_error why;
 
+    etcd__watcher_cancel_at_server(watcher);
+    etcd__error_no_memory(&why);
+    etcd__watcher_end(watcher, &why);
+    return false;
+}
+
+/* Without a look at the bounds. */
+static bool deliver(etcd__watcher *watcher, etcd__watch_delivery *delivery, size_t extra, int64_t next)
+{
     delivery->watcher = watcher;
     delivery->next = next;
     delivery->bytes = etcd__response_arena(delivery)->allocated + extra;
     etcd__list_init(&delivery->node);
     if (watcher->core->ops->deliver(watcher, delivery) < 0) {
         etcd_response_free(delivery);
-        etcd__watcher_cancel_at_server(watcher);
-        etcd__error_no_memory(&why);
-        etcd__watcher_end(watcher, &why);
-        return false;
+        return end_without_memory(watcher);
     }
     watcher->next = next;
+    return true;
+}
+
+/* Delivers, and takes over. Returns false when the watcher has ended. */
+bool etcd__watcher_give(etcd__watcher *watcher, etcd__watch_delivery *delivery, size_t extra, int64_t next)
+{
+    if (!deliver(watcher, delivery, extra, next))
+        return false;
     check_bounds(watcher);
     return true;
+}
+
+/* A response without contents; NULL when out of memory. */
+static etcd__watch_delivery *new_word(int32_t type, const etcd_response_header *header, etcd_bytes reason)
+{
+    etcd__watch_delivery *delivery = etcd__response_new(sizeof *delivery);
+    char *text = delivery ? etcd__arena_alloc(etcd__response_arena(delivery), reason.len + 1) : NULL;
+
+    if (text == NULL) {
+        etcd_response_free(delivery);
+        return NULL;
+    }
+    if (reason.len > 0)
+        memcpy(text, reason.data, reason.len);
+    text[reason.len] = '\0';
+    delivery->response.type = type;
+    delivery->response.reason = (etcd_bytes){text, reason.len};
+    if (header != NULL)
+        delivery->response.header = *header;
+    return delivery;
 }
 
 /* A response without contents. As etcd__watcher_give(). */
 bool etcd__watcher_tell(etcd__watcher *watcher, int32_t type, const etcd_response_header *header, int64_t revision,
                         const char *reason)
 {
-    size_t len = reason ? strlen(reason) : 0;
-    etcd__watch_delivery *delivery = etcd__response_new(sizeof *delivery);
-    char *text = delivery ? etcd__arena_alloc(etcd__response_arena(delivery), len + 1) : NULL;
-    etcd_error why;
+    etcd__watch_delivery *delivery = new_word(type, header, (etcd_bytes){reason, reason ? strlen(reason) : 0});
 
-    if (text == NULL) {
-        etcd_response_free(delivery);
-        etcd__watcher_cancel_at_server(watcher);
-        etcd__error_no_memory(&why);
-        etcd__watcher_end(watcher, &why);
-        return false;
-    }
-    if (len > 0)
-        memcpy(text, reason, len);
-    text[len] = '\0';
-    delivery->response.type = type;
+    if (delivery == NULL)
+        return end_without_memory(watcher);
     delivery->response.revision = revision;
-    delivery->response.reason = (etcd_bytes){text, len};
-    if (header != NULL)
-        delivery->response.header = *header;
     return etcd__watcher_give(watcher, delivery, 0, watcher->next);
 }
 
@@ -498,6 +516,26 @@ static void try_later(etcd__watcher *watcher)
     etcd__watcher_wait(watcher, watcher->core->now + etcd__watch_core_delay(watcher->core, LATER + watcher->cancels));
 }
 
+/* The server's word before the end, for who wants it. Returns false when the watcher has ended. */
+static bool tell_canceled(etcd__watcher *watcher, const etcd__watch_response *response)
+{
+    etcd__watch_delivery *delivery;
+
+    if (!watcher->canceled_notify)
+        return true;
+    delivery = new_word(ETCD_WATCH_CANCELED, &response->header, response->cancel_reason);
+    if (delivery == NULL)
+        return end_without_memory(watcher);
+    delivery->response.compact_revision = response->compact_revision;
+    return deliver(watcher, delivery, 0, watcher->next);
+}
+
+static void on_compacted(etcd__watcher *watcher, const etcd__watch_response *response)
+{
+    if (watcher->relist || tell_canceled(watcher, response))
+        etcd__watcher_compacted(watcher, response->compact_revision);
+}
+
 /* The server has taken the watcher off its stream, or has not taken it up. */
 static void on_canceled(etcd__watcher *watcher, const etcd__watch_response *response)
 {
@@ -506,12 +544,12 @@ static void on_canceled(etcd__watcher *watcher, const etcd__watch_response *resp
 
     watcher->id = -1;
     if (response->compact_revision != 0) {
-        etcd__watcher_compacted(watcher, response->compact_revision);
+        on_compacted(watcher, response);
         return;
     }
     code = etcd__watch_reason(response->cancel_reason, &why);
     if (code == ETCD_ERR_COMPACTED) {
-        etcd__watcher_compacted(watcher, 0);
+        on_compacted(watcher, response);
     } else if (renews(watcher->core, code)) {
         renew(watcher->core, &why);
     } else if (why.flags & ETCD_ERROR_RETRYABLE) {
@@ -519,7 +557,7 @@ static void on_canceled(etcd__watcher *watcher, const etcd__watch_response *resp
     } else if (!response->created && code == ETCD_ERR_WATCH_CANCELED && watcher->cancels < MAX_CANCELS) {
         watcher->cancels++;
         try_later(watcher);
-    } else {
+    } else if (tell_canceled(watcher, response)) {
         etcd__watcher_end(watcher, &why);
     }
 }

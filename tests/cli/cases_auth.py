@@ -118,6 +118,7 @@ def auth(golden):
     golden.run("user get u --user u:u")
     golden.run("user list --user u:u")
     golden.run("get a --user u:u")
+    golden.formats("watch a --user u:u", how="run")
     golden.run("endpoint health --user u:u", mask=DURATIONS)
     golden.run("alarm list --user u:u")
     for output in OUTPUTS:

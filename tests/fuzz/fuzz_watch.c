@@ -197,6 +197,7 @@ static void come_or_go(user *u, uint8_t how)
     u->watcher.progress_notify = how & 8;
     u->watcher.relist = how & 16;
     u->watcher.report_connection = how & 32;
+    u->watcher.canceled_notify = how & 64;
     u->in = true;
     require(etcd__watch_core_add(&core, &u->watcher, now) == ETCD_OK);
 }

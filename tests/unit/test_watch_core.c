@@ -81,7 +81,7 @@ static void op_wake(etcd__watch_core *c, int64_t when)
 
 static int op_deliver(etcd__watcher *watcher, etcd__watch_delivery *delivery)
 {
-    static const char *const names[] = {"events", "created", "progress", "broken", "resumed", "gap", "listed"};
+    static const char *const names[] = {"events", "created", "progress", "broken", "resumed", "gap", "listed", "canceled"};
     const etcd_watch_response *response = &delivery->response;
 
     note(given, sizeof given, watcher == &two ? "2:" : "");
@@ -90,7 +90,10 @@ static int op_deliver(etcd__watcher *watcher, etcd__watch_delivery *delivery)
         for (size_t i = 0; i < response->n_events; i++)
             note_number(given, sizeof given, i == 0 ? "(" : ",", response->events[i].kv->mod_revision, "");
     else
-        note_number(given, sizeof given, "(", response->type == ETCD_WATCH_LISTED ? (int64_t)response->n_kvs : response->revision,
+        note_number(given, sizeof given, "(",
+                    response->type == ETCD_WATCH_LISTED     ? (int64_t)response->n_kvs
+                    : response->type == ETCD_WATCH_CANCELED ? response->compact_revision
+                                                            : response->revision,
                     "");
     note(given, sizeof given, ") ");
     if (buffered != 0)
@@ -543,6 +546,34 @@ static void a_listing_begins_anew_when_it_is_overtaken(void **state)
     finish();
 }
 
+/* Also one whose consumer sleeps: it must not be taken for one that is to be resumed. */
+static void the_servers_last_word_comes_before_the_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        begin();
+        one.canceled_notify = true;
+        one.start_revision = 3;
+        one.buffer_bytes = i == 2 ? 1 : one.buffer_bytes;
+        buffered = i == 2;
+        add(&one);
+        opened();
+        created(ids[0], 50);
+        if (i == 1) {
+            hear(&(etcd__watch_response){.header.revision = 50,
+                                         .watch_id = ids[0],
+                                         .canceled = true,
+                                         .cancel_reason = {"mvcc: watcher range is empty", 28}});
+            assert_log(given, "canceled(0) end(-109) ");
+        } else {
+            hear(&(etcd__watch_response){.header.revision = 50, .watch_id = ids[0], .canceled = true, .compact_revision = 40});
+            assert_log(given, "canceled(40) end(-209) ");
+        }
+        assert_log(asked, "open create(3) close ");
+        finish();
+    }
+}
+
 /* ---- many, and slow ones ---- */
 
 static void creates_are_pipelined_but_bounded(void **state)
@@ -607,6 +638,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_token_that_is_never_good_is_not_renewed_for_ever),
         cmocka_unit_test(a_lagging_member_is_no_restored_cluster),
         cmocka_unit_test(a_listing_begins_anew_when_it_is_overtaken),
+        cmocka_unit_test(the_servers_last_word_comes_before_the_end),
         cmocka_unit_test(creates_are_pipelined_but_bounded),
         cmocka_unit_test(a_slow_one_is_canceled_and_goes_on_from_where_it_is),
     };
