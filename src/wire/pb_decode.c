@@ -12,6 +12,7 @@
  * of several plain values wins, several messages in one field are merged, unknown groups are skipped.
  * https://protobuf.dev/programming-guides/encoding/ */
 #include "base/error.h"
+#include "wire/messages.h"
 #include "wire/table.h"
 
 #include <assert.h>
@@ -385,21 +386,22 @@ static uint8_t *grow_array(decoder *d, uint8_t *elements, size_t count, size_t m
     return grown;
 }
 
-/* The place of the next element of a repeated field, which has `more` to come. */
-static inline uint8_t *next_element(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag, const uint8_t *p,
-                                    const uint8_t *end)
+/* The place of the next element of a repeated field, which has `more` to come; `room`: how many fit there. */
+static uint8_t *next_elements(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag, const uint8_t *p,
+                              const uint8_t *end, size_t *room)
 {
     const size_t size = field->shape == ETCD__PB_POINTERS ? sizeof(void *) : field->element_size;
-    size_t *count = (size_t *)(message + field->count_offset);
+    const size_t count = *(size_t *)(message + field->count_offset);
     uint8_t *elements = load_pointer(message + field->offset);
 
-    if (*count == array_capacity(elements)) {
-        elements = grow_array(d, elements, *count, count_run(tag, p, end), size);
+    if (count == array_capacity(elements)) {
+        elements = grow_array(d, elements, count, count_run(tag, p, end), size);
         if (elements == NULL)
             return NULL;
         store_pointer(message + field->offset, elements);
     }
-    return elements + (*count)++ * size;
+    *room = array_capacity(elements) - count;
+    return elements + count * size;
 }
 
 static uint8_t *decode_packed(decoder *d, const etcd__pb_field *field, uint8_t *message, uint8_t *p, const uint8_t *end)
@@ -427,27 +429,104 @@ static uint8_t *decode_packed(decoder *d, const etcd__pb_field *field, uint8_t *
     return p;
 }
 
+/* As read_varint, where three bytes are there. */
+static ALWAYS_INLINE uint8_t *load_varint(decoder *d, uint8_t *p, const uint8_t *end, uint64_t *value)
+{
+    uint64_t result = p[0], more;
+
+    if (result < 0x80) {
+        *value = result;
+        return p + 1;
+    }
+    result += ((uint64_t)p[1] << 7) - 0x80; /* takes back the bit that said "more" */
+    if (p[1] < 0x80) {
+        *value = result;
+        return p + 2;
+    }
+    result += ((uint64_t)p[2] << 14) - (0x80u << 7);
+    if (p[2] < 0x80) {
+        *value = result;
+        return p + 3;
+    }
+    p = read_long_varint(d, p, end, &more); /* into a variable of its own: then `value` can be in a register */
+    *value = more;
+    return p;
+}
+
+/* The field `number`, a number or bytes, if it is what comes next and MARGIN bytes are left; else nothing. */
+static ALWAYS_INLINE uint8_t *take_number(decoder *d, unsigned number, int64_t *slot, uint8_t *p, const uint8_t *end)
+{
+    uint64_t value;
+
+    if (p == NULL || end - p < MARGIN || *p != (number << 3 | WIRE_VARINT))
+        return p;
+    *d->pending = '\0';
+    p = load_varint(d, p + 1, end, &value);
+    *slot = (int64_t)value;
+    return p;
+}
+
+static ALWAYS_INLINE uint8_t *take_bytes(decoder *d, unsigned number, etcd_bytes *slot, uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *const at = p;
+    uint64_t len;
+
+    if (p == NULL || end - p < MARGIN || *p != (number << 3 | WIRE_LENGTH))
+        return p;
+    *d->pending = '\0';
+    p = load_varint(d, p + 1, end, &len);
+    if (p == NULL)
+        return NULL;
+    if (len > (size_t)(end - p))
+        return fail(d, at + 1, "length past the end");
+    slot->data = (const char *)p;
+    slot->len = len;
+    return d->pending = p + len;
+}
+
+/* A key-value as servers write it: each field at most once, by ascending number. It is the one message that comes by the ten
+ * thousand, so it has code of its own, beside its table. Stops at what is different: the rest is then decoded by the table. */
+static ALWAYS_INLINE uint8_t *decode_kv(decoder *d, etcd_kv *kv, uint8_t *p, const uint8_t *end)
+{
+    p = take_bytes(d, 1, &kv->key, p, end);
+    p = take_number(d, 2, &kv->create_revision, p, end);
+    p = take_number(d, 3, &kv->mod_revision, p, end);
+    p = take_number(d, 4, &kv->version, p, end);
+    p = take_bytes(d, 5, &kv->value, p, end);
+    return take_number(d, 6, &kv->lease, p, end);
+}
+
 /* The elements of an array of messages that follow each other; `p` is behind the tag of the first. */
 static uint8_t *decode_elements(decoder *d, const etcd__pb_field *field, uint8_t *message, uint64_t tag, uint8_t *p,
                                 const uint8_t *end)
 {
     const etcd__pb_message *const type = field->message;
-    uint8_t *element;
-    size_t len;
+    size_t *const count = (size_t *)(message + field->count_offset);
+    uint8_t *element = NULL, *next;
+    size_t len, room = 0;
 
-    for (;;) {
-        element = next_element(d, field, message, tag, p, end);
+    for (;; element += type->size, room--) {
+        if (room == 0)
+            element = next_elements(d, field, message, tag, p, end, &room);
         if (element == NULL)
             return NULL;
-        memcpy(element, type->initial, type->size);
+        ++*count;
         p = read_length(d, p, end, &len);
         if (p == NULL)
             return NULL;
-        p = decode_message(d, type, element, p, p + len);
-        if (p == NULL || p == end || *p != tag || tag >= 0x80)
-            return p;
+        next = p + len; /* and not what decode_message() returns, though it is the same: this is known earlier */
+        if (type == &etcd__kv_type) {
+            *(etcd_kv *)element = *(const etcd_kv *)type->initial;
+            p = decode_kv(d, (etcd_kv *)element, p, next);
+        } else {
+            memcpy(element, type->initial, type->size);
+        }
+        if (p != next && (p == NULL || decode_message(d, type, element, p, next) == NULL))
+            return NULL;
+        if (next == end || *next != tag || tag >= 0x80)
+            return next;
         *d->pending = '\0';
-        p++;
+        p = next + 1;
     }
 }
 
@@ -455,14 +534,16 @@ static uint8_t *decode_repeated(decoder *d, const etcd__pb_field *field, uint8_t
                                 const uint8_t *end)
 {
     uint8_t *element;
+    size_t room;
 
     if (tag != field->tag)
         return decode_packed(d, field, message, p, end);
     if (field->shape == ETCD__PB_ARRAY && field->kind == ETCD__PB_MESSAGE)
         return decode_elements(d, field, message, tag, p, end);
-    element = next_element(d, field, message, tag, p, end);
+    element = next_elements(d, field, message, tag, p, end, &room);
     if (element == NULL)
         return NULL;
+    ++*(size_t *)(message + field->count_offset);
     if (field->shape == ETCD__PB_POINTERS) {
         store_pointer(element, NULL);
         return decode_pointer(d, field, element, p, end);
@@ -481,28 +562,6 @@ static __attribute__((noinline)) uint8_t *decode_field(decoder *d, const etcd__p
     if (field->shape == ETCD__PB_POINTER)
         return decode_pointer(d, field, message + field->offset, p, end);
     return decode_repeated(d, field, message, tag, p, end);
-}
-
-/* As read_varint, where three bytes are there. */
-static ALWAYS_INLINE uint8_t *load_varint(decoder *d, uint8_t *p, const uint8_t *end, uint64_t *value)
-{
-    uint64_t result = p[0];
-
-    if (result < 0x80) {
-        *value = result;
-        return p + 1;
-    }
-    result += ((uint64_t)p[1] << 7) - 0x80; /* takes back the bit that said "more" */
-    if (p[1] < 0x80) {
-        *value = result;
-        return p + 2;
-    }
-    result += ((uint64_t)p[2] << 14) - (0x80u << 7);
-    if (p[2] < 0x80) {
-        *value = result;
-        return p + 3;
-    }
-    return read_long_varint(d, p, end, value);
 }
 
 /* Plain numbers and bytes with short tags, as long as MARGIN bytes are left: nearly all of a large answer. Stops, without an

@@ -7,6 +7,7 @@
 #include "wire/messages.h"
 #include "wire/response.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -409,6 +410,90 @@ static void repeated_fields_may_be_scattered(void **state)
     assert_int_equal(get->count, 99);
 }
 
+static uint32_t random_state;
+
+static unsigned random_below(unsigned n)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (random_state >> 16) % n;
+}
+
+/* A key-value, mostly with its fields in order: about what a server sends, and what none would. */
+static size_t random_kv(char *bytes)
+{
+    unsigned number = 0;
+    size_t n = 0;
+
+    for (unsigned fields = random_below(9); fields > 0; fields--) {
+        number = random_below(8) == 0 ? random_below(9) : number + 1 + random_below(8) / 7;
+        const bool text = random_below(16) == 0 ? random_below(2) != 0 : number % 4 == 1;
+
+        bytes[n++] = (char)(number % 16 << 3 | (text ? 2 : 0));
+        if (text) {
+            const size_t len = random_below(6);
+
+            bytes[n++] = (char)(len + (random_below(64) == 0 ? 40 : 0));
+            memset(bytes + n, (int)('a' + random_below(26)), len);
+            n += len;
+        } else {
+            for (size_t more = random_below(3) == 0 ? random_below(11) : random_below(3); more > 0; more--)
+                bytes[n++] = (char)(random_below(128) | 0x80);
+            bytes[n++] = (char)random_below(3);
+        }
+    }
+    return n;
+}
+
+static bool is_same_kv(const etcd_kv *a, const etcd_kv *b)
+{
+    return a->key.len == b->key.len && memcmp(a->key.data, b->key.data, a->key.len + 1) == 0 && a->value.len == b->value.len &&
+           memcmp(a->value.data, b->value.data, a->value.len + 1) == 0 && a->create_revision == b->create_revision &&
+           a->mod_revision == b->mod_revision && a->version == b->version && a->lease == b->lease;
+}
+
+/* In arrays they have code of their own. Alone, as in the response of a put, they are decoded by their table. */
+static void key_values_of_arrays_are_as_their_table_says(void **state)
+{
+    char bytes[2 * 256], why[ETCD_ERROR_MESSAGE_MAX];
+    unsigned n_good = 0;
+
+    (void)state;
+    for (random_state = 1; random_state < 30000; random_state++) {
+        const uint32_t seed = random_state;
+        const size_t len = random_kv(bytes + 2), cut = random_below(8) == 0 && len > 0 ? 1 : 0;
+        const etcd_kv *kv;
+        etcd_kv expected;
+        int rc;
+
+        assert_in_range(len, 0, 127);
+        bytes[0] = 0x12; /* kvs of a get, prev_kv of a put */
+        bytes[1] = (char)(len - cut);
+        memcpy(bytes + 2 + len - cut, bytes, 2 + len - cut);
+        rc = decode(&etcd__put_response_type, bytes, 2 + len - cut);
+        if (rc == ETCD_OK) {
+            uint8_t *kept_data = data;
+            etcd__arena *kept_arena = arena;
+
+            expected = *((const etcd_put_response *)message)->prev_kv;
+            data = NULL, arena = NULL;
+            assert_int_equal(decode(&etcd__get_response_type, bytes, 2 * (2 + len - cut)), ETCD_OK);
+            assert_int_equal(((const etcd_get_response *)message)->n_kvs, 2);
+            kv = ((const etcd_get_response *)message)->kvs;
+            if (!is_same_kv(&kv[0], &expected) || !is_same_kv(&kv[1], &expected))
+                fail_msg("seed %lu", (unsigned long)seed);
+            free(kept_data);
+            etcd__arena_free(kept_arena);
+            n_good++;
+        } else {
+            (void)snprintf(why, sizeof why, "%s", strstr(err.message, ": "));
+            assert_int_equal(decode(&etcd__get_response_type, bytes, 2 + len - cut), rc);
+            assert_string_equal(strstr(err.message, ": "), why);
+        }
+        random_state = seed;
+    }
+    assert_in_range(n_good, 5000, 25000); /* both happen */
+}
+
 static void arrays_are_allocated_exactly(void **state)
 {
     char bytes[2 * 1000];
@@ -595,6 +680,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(last_member_of_a_oneof_wins, setup, teardown),
     cmocka_unit_test_setup_teardown(repeated_numbers_packed_or_not, setup, teardown),
     cmocka_unit_test_setup_teardown(repeated_fields_may_be_scattered, setup, teardown),
+    cmocka_unit_test_setup_teardown(key_values_of_arrays_are_as_their_table_says, setup, teardown),
     cmocka_unit_test_setup_teardown(arrays_are_allocated_exactly, setup, teardown),
     cmocka_unit_test_setup_teardown(depth_is_limited, setup, teardown),
     cmocka_unit_test_setup_teardown(memory_over_the_limit_is_refused, setup, teardown),
