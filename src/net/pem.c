@@ -4,12 +4,11 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "net/openssl.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>

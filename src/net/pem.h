@@ -2,8 +2,9 @@
 #ifndef ETCD__NET_PEM_H
 #define ETCD__NET_PEM_H
 
+#include "net/openssl.h"
+
 #include <etcd3/error.h>
-#include <openssl/ssl.h>
 #include <stddef.h>
 
 /** Where a PEM text is: `path`, or `text` in memory when there is no path; neither: nothing to load, which is no error. */

@@ -2,6 +2,7 @@
 #ifndef ETCD__NET_SHA256_H
 #define ETCD__NET_SHA256_H
 
+#include <etcd3/error.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,8 +10,8 @@
 
 typedef struct etcd__sha256 etcd__sha256;
 
-/** NULL when out of memory. */
-etcd__sha256 *etcd__sha256_new(void);
+/** ETCD_ERR_NO_MEMORY, or what etcd__openssl_load() returns. */
+int etcd__sha256_new(etcd__sha256 **out, etcd_error *err);
 
 /** 0, or -1 when OpenSSL fails. */
 int etcd__sha256_add(etcd__sha256 *sha, const void *data, size_t len);

@@ -11,11 +11,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "net/openssl.h"
 #include "net/pem.h"
 
 #include <dirent.h>
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -398,6 +397,9 @@ int etcd__tls_new(const etcd_tls_options *options, etcd__tls **out, etcd_error *
     if (options == NULL)
         options = &defaults;
     rc = check_options(options, err);
+    if (rc != ETCD_OK)
+        return rc;
+    rc = etcd__openssl_load(err);
     if (rc != ETCD_OK)
         return rc;
     /* P9: without this, OpenSSL would clean up in an exit handler, perhaps under a thread that still uses it. */

@@ -2,9 +2,9 @@
 #ifndef ETCD__NET_TLS_INTERNAL_H
 #define ETCD__NET_TLS_INTERNAL_H
 
+#include "net/openssl.h"
 #include "net/tls.h"
 
-#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 

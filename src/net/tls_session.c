@@ -4,12 +4,11 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "net/openssl.h"
 #include "net/tls_internal.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* TLS failures in plain words: what is wrong with whose certificate, and what a peer means with its alerts. Whatever comes from
  * the peer is made printable. Errors of verification: X509_STORE_CTX_get_error(3); alerts: RFC 8446, section 6. */
+#include "net/openssl.h"
 #include "net/tls_internal.h"
 
 #include <arpa/inet.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -189,9 +189,12 @@ static int open_snapshot(etcd_client *client, const etcd_snapshot_options *given
     if (rc < 0)
         return rc;
     snapshot = etcd__calloc(1, sizeof *snapshot);
-    if (snapshot == NULL || (snapshot->sha = etcd__sha256_new()) == NULL) {
-        etcd__free(snapshot);
+    if (snapshot == NULL)
         return etcd__error_no_memory(err);
+    rc = etcd__sha256_new(&snapshot->sha, err);
+    if (rc < 0) {
+        etcd__free(snapshot);
+        return rc;
     }
     snapshot->fn = fn;
     snapshot->arg = arg;

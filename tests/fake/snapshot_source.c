@@ -15,8 +15,9 @@ char snapshot_byte(size_t i)
 
 static void compute_digest(size_t size, uint8_t digest[ETCD__SHA256_SIZE])
 {
-    etcd__sha256 *sha = etcd__sha256_new();
+    etcd__sha256 *sha;
 
+    assert_int_equal(etcd__sha256_new(&sha, NULL), ETCD_OK);
     for (size_t at = 0; at < size;) {
         char bytes[4096];
         size_t n = 0;
