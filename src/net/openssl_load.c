@@ -24,10 +24,10 @@ const struct etcd__openssl *etcd__openssl;
 #ifdef __ELF__
 /* For those who make packages: what `ldd` does not show. "Dlopen Metadata for ELF Files", uapi-group.org. */
 #define NOTE_TYPE 0x407c0c0a
-#define NOTE_TEXT \
-    "[{\"feature\":\"tls\",\"description\":\"TLS, checksums of snapshots\",\"priority\":\"recommended\",\"soname\":[\"" LIBSSL \
-    "\"]},{\"feature\":\"tls\",\"description\":\"TLS, checksums of snapshots\",\"priority\":\"recommended\",\"soname\":[\"" LIBCRYPTO \
-    "\"]}]"
+#define NOTE_ABOUT(library) \
+    "{\"feature\":\"tls\",\"description\":\"TLS, checksums of snapshots\",\"priority\":\"recommended\",\"soname\":[\"" library \
+    "\"]}"
+#define NOTE_TEXT "[" NOTE_ABOUT(LIBSSL) "," NOTE_ABOUT(LIBCRYPTO) "]"
 
 static const struct {
     uint32_t name_size;

@@ -25,6 +25,8 @@ LIBRARIES = [
     (re.compile(r"ares"), {"net"}),
     (re.compile(r"openssl/"), {"net"}),
 ]
+# The only file that may: all others call OpenSSL through the table that is there
+OPENSSL_TABLE = "src/net/openssl_table.h"
 SYSTEM_IO = re.compile(r"sys/(socket|epoll|select|time|uio|un|timerfd|eventfd|random)\.h|netinet/|arpa/|netdb\.h|poll\.h|time\.h|"
                        r"unistd\.h|fcntl\.h|pthread\.h|threads\.h")
 CLOCK_CALLS = re.compile(r"\betcd__clock_(monotonic|boot)\s*\(|\bclock_gettime\s*\(|\btime\s*\(")
@@ -51,6 +53,8 @@ def check_system_header(path, number, layer, header):
     for pattern, layers in LIBRARIES:
         if pattern.match(header) and layer not in layers:
             tree.found(path, number, f"<{header}> belongs to {' and '.join(sorted(layers))} only")
+    if header.startswith("openssl/") and layer == "net" and path != OPENSSL_TABLE:
+        tree.found(path, number, f'<{header}>: include "net/openssl.h", as OpenSSL may not be loaded yet')
     if layer in SANS_IO and SYSTEM_IO.match(header):
         tree.found(path, number, f"<{header}>: {layer} knows neither sockets nor clocks nor threads")
 

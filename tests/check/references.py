@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What the library needs of the process (P9): no exit, no signals, no stdio, no locale, no global state but the allocator hook.
 
-Looks at the objects of the static library, so that each finding names its source. --asserts yes|no: whether the library was built with
-assert() in it.
+Looks at the objects of the static library, so that each finding names its source, and at the one that the shared library has instead of
+one of them (--loader). --asserts yes|no: whether the library was built with assert() in it.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import os
 import re
 import subprocess
 
@@ -34,17 +35,18 @@ ALLOCATOR = "alloc.c.o"
 ON_REQUEST = {"config_env.c.o": {"getenv"}, "config_yaml.c.o": {"fopen"}, "tls.c.o": {"getenv"}}
 
 # Variables that live as long as the process: object -> names. Besides the hook itself: what remembers that libuv and c-ares, whose
-# allocators are the process' own, were given it.
+# allocators are the process' own, were given it; and where OpenSSL is, which a process loads once and never unloads.
 GLOBAL_STATE = {"alloc.c.o": {"allocator"}, "uv_alloc.c.o": {"lock", "adopted", "reserve"},
-                "dns.c.o": {"lock", "adopted", "ready"}}
+                "dns.c.o": {"lock", "adopted", "ready"},
+                "openssl_load.c.o": {"lock", "loaded", "etcd__openssl"}, "openssl_link.c.o": {"etcd__openssl"}}
 
 
 def objects(archive):
-    """Yields (object, lines of `objdump -t`)."""
+    """Yields (object, lines of `objdump -t`), for an archive or one object."""
     out = subprocess.run(["objdump", "-t", archive], stdout=subprocess.PIPE, text=True, check=True).stdout
     parts = re.split(r"^(\S+):\s+file format .*$", out, flags=re.M)
     for name, table in zip(parts[1::2], parts[2::2]):
-        yield name, [line for line in table.split("\n") if re.match(r"[0-9a-f]{8,} ", line)]
+        yield os.path.basename(name), [line for line in table.split("\n") if re.match(r"[0-9a-f]{8,} ", line)]
 
 
 def check_symbol(name, line, allow_assert, banned):
@@ -64,12 +66,13 @@ def check_symbol(name, line, allow_assert, banned):
 
 
 def main():
-    given = tree.arguments("Checks what the library refers to.", "static", "asserts")
+    given = tree.arguments("Checks what the library refers to.", "static", "loader", "asserts")
     n_objects = 0
-    for name, lines in objects(given.static):
-        n_objects += 1
-        for line in lines:
-            check_symbol(name, line, given.asserts == "yes", BANNED)
+    for archive in given.static, given.loader:
+        for name, lines in objects(archive):
+            n_objects += 1
+            for line in lines:
+                check_symbol(name, line, given.asserts == "yes", BANNED)
     if n_objects == 0:
         tree.found(given.static, 0, "holds no objects")
     tree.finish(f"{n_objects} objects")

@@ -34,6 +34,8 @@ DEFECTS = [
     ("layers", "src/grpc/bad.c", "int x = etcd__clock_monotonic();\n", "is told the time"),
     ("layers", "src/grpc/bad.c", "#include <nghttp2/nghttp2.h>\n", "belongs to http2 only"),
     ("layers", "src/channel/bad.c", "#include <uv.h>\n", "belongs to client and net and recipe only"),
+    ("layers", "src/channel/bad.c", "#include <openssl/ssl.h>\n", "belongs to net only"),
+    ("layers", "src/net/bad.c", "#include <openssl/ssl.h>\n", 'include "net/openssl.h"'),
     ("layers", "src/recipe/mutex.c", '#include "client/client.h"\n', "recipe must not include"),
     ("layers", "src/other/bad.c", "", "other is no layer"),
     ("layers", "examples/bad.c", '#include "base/buf.h"\n', "uses the public headers only"),
@@ -54,6 +56,7 @@ DEFECTS = [
 # What looks like a defect and is none
 FINE = [
     ("layers", "src/recipe/mutex.c", '#include "base/buf.h"\n#include <etcd3/etcd.h>\n'),
+    ("layers", "src/net/openssl_table.h", "#include <openssl/ssl.h>\n"),
     ("layers", "src/recipe/namespace.c", '#include "base/buf.h"\n'),
     ("style", "src/base/fine.c", "/* strcpy(x) */\nchar *s = \"strcpy(\";\nint my_strcpy(void);\n"),
     ("style", "src/base/fine.c", "/* x */\n" + FUNCTION * 20 + "\n/* x */\nvoid f(void)\n{\n" + "    g();\n" * 97 + "}\n"),
@@ -113,7 +116,7 @@ def archive(root, code):
 
 def run_references(code):
     with tempfile.TemporaryDirectory() as root:
-        return call("references", "--static", archive(root, code), "--asserts", "no")
+        return call("references", "--static", archive(root, code), "--loader", os.path.join(root, "x.o"), "--asserts", "no")
 
 
 def run_exports(names, code):
