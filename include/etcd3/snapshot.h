@@ -65,9 +65,9 @@ typedef int (*etcd_snapshot_data_fn)(const char *data, size_t len, void *arg);
  *  is whole and verified, so that the file is either as it was or a good snapshot. After a failure the part is removed.
  *
  *  `*out`, which may be NULL, is to be freed with etcd_response_free(). ETCD_ERR_SNAPSHOT_CORRUPT when the bytes do not match
- *  their checksum or have none; ETCD_ERR_SYSTEM for the file; ETCD_ERR_DEADLINE_EXCEEDED, also after idle_timeout_ms;
- *  ETCD_ERR_CANCELED; ETCD_ERR_UNAVAILABLE when the connection broke; ETCD_ERR_TOO_LARGE for what no honest server
- *  sends. Any thread; one snapshot at a time for a path. Since 0.1. */
+ *  their checksum or have none; ETCD_ERR_SYSTEM for the file, and where OpenSSL, which computes the checksum, cannot be loaded;
+ *  ETCD_ERR_DEADLINE_EXCEEDED, also after idle_timeout_ms; ETCD_ERR_CANCELED; ETCD_ERR_UNAVAILABLE when the connection broke;
+ *  ETCD_ERR_TOO_LARGE for what no honest server sends. Any thread; one snapshot at a time for a path. Since 0.1. */
 ETCD_EXPORT int etcd_snapshot_save(etcd_client *client, const char *path, const etcd_snapshot_options *options,
                                    etcd_snapshot_response **out, etcd_error *err);
 
@@ -87,7 +87,8 @@ ETCD_EXPORT int etcd_snapshot_read(etcd_client *client, etcd_snapshot_data_fn fn
 typedef void (*etcd_snapshot_fn)(etcd_snapshot *snapshot, etcd_snapshot_part *part, const etcd_error *err, void *arg);
 
 /** Begins a snapshot and returns at once. `*out` is the handle, NULL after a failure. ETCD_ERR_ARGUMENT, ETCD_ERR_CLOSED,
- *  ETCD_ERR_FORKED, ETCD_ERR_CANCELED, ETCD_ERR_NO_MEMORY. Any thread, also in a callback. Since 0.1. */
+ *  ETCD_ERR_FORKED, ETCD_ERR_CANCELED, ETCD_ERR_NO_MEMORY, ETCD_ERR_SYSTEM as of etcd_snapshot_save(). Any thread, also in a
+ *  callback. Since 0.1. */
 ETCD_EXPORT int etcd_snapshot_open(etcd_client *client, const etcd_snapshot_options *options, etcd_snapshot **out,
                                    etcd_error *err);
 

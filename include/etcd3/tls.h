@@ -4,6 +4,8 @@
  * TLS 1.2 or later, ALPN "h2" required, certificates and host names verified. New connections read the files again when
  * they have changed, so certificates can be rotated without a restart.
  *
+ * The shared library loads OpenSSL when a client first needs it; where that fails, what needs TLS fails with ETCD_ERR_SYSTEM.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ETCD3_TLS_H
 #define ETCD3_TLS_H

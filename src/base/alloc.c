@@ -1,6 +1,5 @@
-/* The allocator hook. It is the only global state of the library; it is set before any other call (see types.h), so
- * it is read without a lock. libuv and c-ares keep allocators of their own: net/uv_alloc.c and net/resolve.c hand
- * them these functions. */
+/* The allocator hook. It is set before any other call (see types.h), so it is read without a lock. libuv and c-ares keep
+ * allocators of their own: net/uv_alloc.c and net/dns.c hand them these functions. */
 #include "base/alloc.h"
 
 #include <etcd3/error.h>

@@ -4,7 +4,7 @@
 #include "base/error.h"
 
 static const struct etcd__openssl linked = {
-#define X(name) .name = name,
+#define X(name) .name = (name),
     ETCD__OPENSSL_FUNCTIONS(X)
 #undef X
 };

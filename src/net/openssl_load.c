@@ -50,7 +50,7 @@ static int find_all(const char *library, const char *names, unsigned char **slot
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
 
     if (handle == NULL) {
-        const char *reason = dlerror();
+        const char *reason = dlerror(); /* NOLINT(concurrency-mt-unsafe): each thread has its own */
 
         return etcd__error_set(err, ETCD_ERR_SYSTEM,
                                "OpenSSL cannot be loaded (Debian has it in libssl3, Fedora in openssl-libs): %s",

@@ -129,7 +129,7 @@
 #define ETCD__OPENSSL_FUNCTIONS(X) ETCD__LIBCRYPTO_FUNCTIONS(X) ETCD__LIBSSL_FUNCTIONS(X)
 
 struct etcd__openssl {
-#define X(name) __typeof__(name) *name;
+#define X(name) __typeof__(name) *name; /* NOLINT(bugprone-macro-parentheses): a declaration */
     ETCD__OPENSSL_FUNCTIONS(X)
 #undef X
 };
