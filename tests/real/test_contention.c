@@ -1,5 +1,6 @@
 /* Sixteen contenders for one lock, or one election, through faults: never two of them at the same time at what the lock protects,
- * a register that refuses fencing tokens lower than one it has seen; everybody gets a turn; nothing is left behind.
+ * a register that refuses fencing tokens lower than one it has seen; everybody gets a turn; nothing is left behind; and an
+ * observer is told of every leader.
  *
  * ETCD3_TEST_CONTENTION_TURNS: how many turns each contender takes (default below), for longer runs. */
 #include <signal.h>
@@ -78,9 +79,23 @@ static int64_t claim_token(const struct claim *claim)
 
 /* ---- contenders that are threads ---- */
 
+enum { LEADERS_MOST = 1 << 16 };
+
+/* What an observer was told, and who has led. */
+struct witness {
+    etcd_observer *observer;
+    int64_t revision;              /* of the last report */
+    bool nobody;                   /* as the last report has it */
+    int disorder;                  /* reports that go back */
+    int64_t told[LEADERS_MOST];    /* create revisions, in their order */
+    int64_t visited[LEADERS_MOST]; /* tokens */
+    int n_told, n_visited;
+};
+
 struct arena {
     bool election;
-    int turns; /* wanted of each */
+    struct witness *witness; /* of an election */
+    int turns;               /* wanted of each */
     int64_t deadline;
     pthread_mutex_t lock;
     int64_t highest;            /* the register */
@@ -98,6 +113,29 @@ struct contender {
     int number;
 };
 
+static void on_report(etcd_observer *observer, etcd_observer_response *report, const etcd_error *err, void *arg)
+{
+    struct arena *arena = arg;
+    struct witness *witness = arena->witness;
+
+    (void)observer;
+    (void)err;
+    if (report == NULL)
+        return;
+    pthread_mutex_lock(&arena->lock);
+    witness->disorder += report->header.revision <= witness->revision;
+    witness->revision = report->header.revision;
+    witness->nobody = report->leader == NULL;
+    if (report->leader != NULL && witness->n_told < LEADERS_MOST) {
+        int64_t created = report->leader->create_revision;
+
+        witness->disorder += witness->n_told > 0 && created <= witness->told[witness->n_told - 1];
+        witness->told[witness->n_told++] = created;
+    }
+    pthread_mutex_unlock(&arena->lock);
+    etcd_response_free(report);
+}
+
 /* At what the lock protects. */
 static void visit(struct arena *arena, const struct claim *claim)
 {
@@ -105,6 +143,8 @@ static void visit(struct arena *arena, const struct claim *claim)
     bool refused;
 
     pthread_mutex_lock(&arena->lock);
+    if (arena->witness != NULL && arena->witness->n_visited < LEADERS_MOST)
+        arena->witness->visited[arena->witness->n_visited++] = token;
     if (arena->holder != NULL && claim_held(arena->holder) && claim_held(claim))
         arena->violations++;
     arena->holder = claim;
@@ -170,6 +210,51 @@ struct scene {
     struct recipe_thread threads[CONTENDERS];
 };
 
+static void call_witness(struct scene *scene)
+{
+    struct witness *witness = calloc(1, sizeof *witness);
+    bool listens = false;
+    etcd_error err;
+
+    assert_non_null(witness);
+    scene->arena.witness = witness;
+    assert_ok(etcd_observer_start(scene->clients[0], ETCD_STR("prize"), NULL, on_report, &scene->arena, &witness->observer, &err),
+              &err);
+    while (!listens) { /* who led before its first report is not told of */
+        pthread_mutex_lock(&scene->arena.lock);
+        listens = witness->revision > 0;
+        pthread_mutex_unlock(&scene->arena.lock);
+        real_sleep_ms(1);
+    }
+}
+
+/* It was told of each leader once, in order, and at last of none. */
+static void hear_witness(struct scene *scene)
+{
+    struct witness *witness = scene->arena.witness;
+    const int64_t start = real_now_ms();
+    bool over = false;
+
+    while (!over) { /* keys that wait are deleted one by one */
+        pthread_mutex_lock(&scene->arena.lock);
+        over = witness->nobody && witness->n_told > 0 && witness->told[witness->n_told - 1] >= scene->arena.highest;
+        pthread_mutex_unlock(&scene->arena.lock);
+        assert_true(real_now_ms() - start < PATIENCE_MS);
+        real_sleep_ms(2);
+    }
+    etcd_observer_free(witness->observer);
+    assert_int_equal(witness->disorder, 0);
+    for (int i = 0; i < witness->n_visited; i++) {
+        int k = 0;
+
+        while (k < witness->n_told && witness->told[k] != witness->visited[i])
+            k++;
+        assert_true(k < witness->n_told);
+    }
+    print_message("%d leaders were told of, %d turns\n", witness->n_told, witness->n_visited);
+    free(witness);
+}
+
 static void open_scene(struct scene *scene, int members, bool election)
 {
     char endpoints[256] = "";
@@ -191,6 +276,8 @@ static void open_scene(struct scene *scene, int members, bool election)
     scene->arena.turns = turns_of_each();
     scene->arena.deadline = real_now_ms() + (int64_t)END_MS * (scene->arena.turns > TURNS ? scene->arena.turns / TURNS : 1);
     assert_int_equal(pthread_mutex_init(&scene->arena.lock, NULL), 0);
+    if (election)
+        call_witness(scene);
     for (int i = 0; i < CONTENDERS; i++) {
         scene->contenders[i] = (struct contender){&scene->arena, scene->clients[i % CLIENTS], i};
         recipe_run(&scene->threads[i], contend, &scene->contenders[i]);
@@ -207,6 +294,8 @@ static void close_scene(struct scene *scene)
     for (int i = 0; i < CONTENDERS; i++)
         assert_true(atomic_load(&scene->arena.done[i]) >= scene->arena.turns);
     recipe_await_count(scene->auditor, "prize/", 0);
+    if (scene->arena.witness != NULL)
+        hear_witness(scene);
     for (int i = 0; i < CLIENTS; i++)
         etcd_client_free(scene->clients[i]);
     etcd_client_free(scene->auditor);
@@ -298,17 +387,28 @@ static void move_leader(struct scene *scene)
     etcd_response_free(status);
 }
 
-static void turns_are_taken_while_the_leader_moves(void **state)
+static void leader_moves(bool election)
 {
     struct scene scene;
 
-    (void)state;
-    open_scene(&scene, MEMBERS, false);
+    open_scene(&scene, MEMBERS, election);
     for (int i = 0; i < 3; i++) {
         await_turns(&scene, 5);
         move_leader(&scene);
     }
     close_scene(&scene);
+}
+
+static void turns_are_taken_while_the_leader_moves(void **state)
+{
+    (void)state;
+    leader_moves(false);
+}
+
+static void they_lead_in_turn_while_the_leader_moves(void **state)
+{
+    (void)state;
+    leader_moves(true);
 }
 
 static void partitions(bool election)
@@ -497,6 +597,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(turns_are_taken_through_the_death_of_a_leader),
     cmocka_unit_test(they_lead_in_turn_through_the_death_of_a_member),
     cmocka_unit_test(turns_are_taken_while_the_leader_moves),
+    cmocka_unit_test(they_lead_in_turn_while_the_leader_moves),
     cmocka_unit_test(turns_are_taken_through_partitions),
     cmocka_unit_test(they_lead_in_turn_through_partitions),
     cmocka_unit_test(a_holder_that_was_stopped_is_refused),
