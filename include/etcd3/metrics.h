@@ -1,4 +1,4 @@
-/* What a client measures about its calls: counters and latency histograms, as a struct and as Prometheus text; and a
+/* What a client measures about its calls and streams: counters and latency histograms, as a struct and as Prometheus text; and a
  * hook around every call for programs that measure or trace by themselves.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -27,10 +27,31 @@ typedef struct etcd_method_metrics {
     uint64_t latency_us[ETCD_METRICS_BUCKETS];
 } etcd_method_metrics;
 
+/** Streams of a method that ended in one way. */
+typedef struct etcd_stream_end {
+    int32_t code; /**< ETCD_OK: the server had said all; else of the errors. ETCD_ERR_CANCELED: by this client */
+    uint64_t streams;
+} etcd_stream_end;
+
+/** The streams of one method since the client was made. One stream carries all watches of a client, another those with
+ *  require_leader; observers of elections and mirrors are watches; one carries all leases. A snapshot, an observer of
+ *  v3election.h and a range that is read as a stream have streams of their own. One that is opened again counts again. */
+typedef struct etcd_stream_metrics {
+    const char *method;      /**< "/etcdserverpb.Watch/Watch"; static storage */
+    uint64_t opened;         /**< on some connection */
+    uint64_t open;           /**< of these, at this moment */
+    uint64_t responses;      /**< messages received */
+    uint64_t response_bytes; /**< in them, without framing */
+    const etcd_stream_end *ends;
+    size_t n_ends;
+} etcd_stream_metrics;
+
 typedef struct etcd_metrics_response {
     const etcd_method_metrics *methods; /**< those that were called */
     size_t n_methods;
     uint64_t calls_in_flight;
+    const etcd_stream_metrics *streams; /**< of methods of which one was opened */
+    size_t n_streams;
 } etcd_metrics_response;
 
 typedef struct etcd_metrics_text_response {

@@ -37,6 +37,7 @@ struct etcd__channel {
     etcd__task pump;
     etcd__task leave; /* endless streams leave connections that drain; reads, too, peers that seem to hang */
     etcd__random random;
+    etcd__streams streams;
     bool closed;
 };
 
@@ -46,6 +47,8 @@ static void finish(etcd__call *call, int code)
 {
     etcd__loop_timer_stop(call->channel->loop, &call->timer);
     etcd__list_remove(&call->node);
+    if (call->streaming && call->connection != NULL)
+        etcd__streams_ended(&call->channel->streams, call, code);
     if (call->peer != NULL)
         etcd__peers_release(&call->channel->peers, call->peer);
     call->peer = NULL;
@@ -218,6 +221,7 @@ static void on_message(etcd__grpc_call *grpc, uint8_t *data, size_t len)
 
     if (call->streaming) {
         etcd__connection_answered(call->connection);
+        etcd__streams_received(&call->channel->streams, call, len);
         call->on_message(call, data, len);
         return;
     }
@@ -383,6 +387,8 @@ static void start_attempt(etcd__call *call, etcd__peer *peer)
     call->attempt_at = etcd__loop_now(channel->loop);
     call->connection = peer->connection;
     etcd__connection_touch(peer->connection);
+    if (call->streaming)
+        etcd__streams_opened(&channel->streams, call);
     if (call->streaming && call->on_open != NULL)
         call->on_open(call);
 }
@@ -700,6 +706,11 @@ const etcd__log *etcd__channel_log(const etcd__channel *channel)
 const etcd__peers *etcd__channel_peers(const etcd__channel *channel)
 {
     return &channel->peers;
+}
+
+const etcd__streams *etcd__channel_streams(const etcd__channel *channel)
+{
+    return &channel->streams;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "channel/auth.h"
 #include "channel/call.h"
 #include "channel/peers.h"
+#include "channel/streams.h"
 
 typedef struct etcd__channel etcd__channel;
 
@@ -72,6 +73,7 @@ const etcd__log *etcd__channel_log(const etcd__channel *channel);
 
 /** To look at, by the driver. */
 const etcd__peers *etcd__channel_peers(const etcd__channel *channel);
+const etcd__streams *etcd__channel_streams(const etcd__channel *channel);
 
 /** Ends all calls with ETCD_ERR_CLOSED and closes the connections, `politely` with a GOAWAY. Calls started later end
  *  at once. */

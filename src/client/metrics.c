@@ -63,6 +63,40 @@ static int copy_methods(const etcd__metrics *metrics, etcd_metrics_response *res
     return ETCD_OK;
 }
 
+static const etcd_stream_end *copy_ends(const etcd__stream_counts *counts, etcd__arena *arena)
+{
+    etcd_stream_end *ends = etcd__arena_calloc(arena, ETCD__STREAM_CODES, sizeof *ends);
+
+    for (size_t i = 0; ends != NULL && i < counts->n_codes; i++)
+        ends[i] = (etcd_stream_end){counts->codes[i].code, counts->codes[i].streams};
+    return ends;
+}
+
+static int copy_streams(const etcd__streams *from, etcd_metrics_response *response)
+{
+    etcd__arena *arena = etcd__response_arena(response);
+    etcd_stream_metrics *streams = etcd__arena_calloc(arena, ETCD__STREAM_METHODS, sizeof *streams);
+
+    if (streams == NULL)
+        return ETCD_ERR_NO_MEMORY;
+    for (size_t i = 0; i < ETCD__STREAM_METHODS && from->methods[i].method != NULL; i++) {
+        const etcd__stream_counts *counts = &from->methods[i];
+        etcd_stream_metrics *to = &streams[response->n_streams++];
+
+        to->method = counts->method->path;
+        to->opened = counts->opened;
+        to->open = counts->open;
+        to->responses = counts->responses;
+        to->response_bytes = counts->response_bytes;
+        to->ends = copy_ends(counts, arena);
+        to->n_ends = counts->n_codes;
+        if (to->ends == NULL)
+            return ETCD_ERR_NO_MEMORY;
+    }
+    response->streams = streams;
+    return ETCD_OK;
+}
+
 int etcd_client_metrics(etcd_client *client, etcd_metrics_response **out, etcd_error *err)
 {
     etcd_metrics_response *response;
@@ -80,6 +114,8 @@ int etcd_client_metrics(etcd_client *client, etcd_metrics_response **out, etcd_e
         return etcd__error_no_memory(err);
     seated = etcd__driver_enter(client);
     rc = copy_methods(&client->io.metrics, response);
+    if (rc == ETCD_OK)
+        rc = copy_streams(etcd__channel_streams(client->io.channel), response);
     etcd__driver_leave(client, seated);
     uv_mutex_lock(&client->shared.lock);
     response->calls_in_flight = client->shared.live;
@@ -164,6 +200,34 @@ static void add_methods(struct text *text, const etcd_metrics_response *metrics)
     add(text, "etcd3_client_calls_in_flight %" PRIu64 "\n", metrics->calls_in_flight);
 }
 
+static void add_stream_figure(struct text *text, const etcd_metrics_response *metrics, const char *name, const char *type,
+                              const char *help, size_t offset)
+{
+    add_head(text, name, type, help);
+    for (size_t i = 0; i < metrics->n_streams; i++) {
+        uint64_t value;
+
+        memcpy(&value, (const char *)&metrics->streams[i] + offset, sizeof value);
+        add(text, "etcd3_client_%s{method=\"%s\"} %" PRIu64 "\n", name, metrics->streams[i].method, value);
+    }
+}
+
+static void add_streams(struct text *text, const etcd_metrics_response *metrics)
+{
+    add_stream_figure(text, metrics, "streams_opened_total", "counter", "Streams opened.", offsetof(etcd_stream_metrics, opened));
+    add_stream_figure(text, metrics, "streams_open", "gauge", "Streams that have not ended.",
+                      offsetof(etcd_stream_metrics, open));
+    add_stream_figure(text, metrics, "stream_responses_total", "counter", "Messages received on streams.",
+                      offsetof(etcd_stream_metrics, responses));
+    add_stream_figure(text, metrics, "stream_response_bytes_total", "counter", "Bytes of these messages.",
+                      offsetof(etcd_stream_metrics, response_bytes));
+    add_head(text, "streams_ended_total", "counter", "Streams that have ended, by error.");
+    for (size_t i = 0; i < metrics->n_streams; i++)
+        for (size_t k = 0; k < metrics->streams[i].n_ends; k++)
+            add(text, "etcd3_client_streams_ended_total{method=\"%s\",code=\"%s\"} %" PRIu64 "\n", metrics->streams[i].method,
+                etcd_error_name(metrics->streams[i].ends[k].code), metrics->streams[i].ends[k].streams);
+}
+
 /* An endpoint as the value of a label: the three characters that the format escapes. */
 static const char *label(const etcd_endpoint_info *info, char *out, size_t size)
 {
@@ -229,6 +293,7 @@ int etcd_client_metrics_text(etcd_client *client, etcd_metrics_text_response **o
         rc = etcd_client_endpoints(client, &endpoints, err);
     if (rc == ETCD_OK) {
         add_methods(&text, metrics);
+        add_streams(&text, metrics);
         add_endpoints(&text, endpoints);
         rc = give_text(&text, out, err);
     }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/fault_proxy.h"
 #include "real.h"
 
 enum { MEMBERS = 3 };
@@ -306,6 +307,7 @@ static void calls_are_counted(void **state)
     assert_int_equal(in_buckets, 5);
     assert_int_equal(metrics->methods[1].failures, 1);
     assert_int_equal(metrics->calls_in_flight, 0);
+    assert_int_equal(metrics->n_streams, 0);
     etcd_response_free(metrics);
 
     assert_ok(etcd_client_metrics_text(client, &text, &err), &err);
@@ -318,6 +320,93 @@ static void calls_are_counted(void **state)
     etcd_client_free(client);
 }
 
+static const etcd_stream_metrics *streams_of(const etcd_metrics_response *metrics, const char *method)
+{
+    uint64_t ended = 0;
+
+    for (size_t i = 0; i < metrics->n_streams; i++) {
+        const etcd_stream_metrics *streams = &metrics->streams[i];
+
+        if (strcmp(streams->method, method) != 0)
+            continue;
+        for (size_t k = 0; k < streams->n_ends; k++)
+            ended += streams->ends[k].streams;
+        assert_int_equal(streams->opened, streams->open + ended);
+        return streams;
+    }
+    fail_msg("no streams of %s", method);
+    return NULL;
+}
+
+static void await_report(etcd_watch *watch, int type)
+{
+    etcd_watch_response *response;
+    etcd_error err;
+    int got;
+
+    do {
+        assert_ok(etcd_watch_next(watch, 60000, &response, &err), &err);
+        got = response->type;
+        etcd_response_free(response);
+    } while (got != type);
+}
+
+static int take_nothing(const char *data, size_t len, void *arg)
+{
+    (void)data;
+    (void)len;
+    (void)arg;
+    return 0;
+}
+
+static void streams_are_counted(void **state)
+{
+    fault_proxy *proxy = fault_proxy_start(etcd_server_endpoint(real_server(), 0));
+    etcd_client *client =
+        real_client_with(ETCD_CLIENT(.endpoints = fault_proxy_endpoint(proxy), .backoff_base_ms = 10, .backoff_max_ms = 100));
+    const etcd_stream_metrics *streams;
+    etcd_metrics_text_response *text;
+    etcd_metrics_response *metrics;
+    etcd_snapshot_response *saved;
+    etcd_watch *watch;
+    etcd_error err;
+
+    (void)state;
+    assert_ok(
+        etcd_watch_open(client, ETCD_STR("key"), ETCD_WATCH(.created_notify = true, .report_connection = true), &watch, &err),
+        &err);
+    await_report(watch, ETCD_WATCH_CREATED);
+    assert_ok(etcd_snapshot_read(client, take_nothing, NULL, NULL, &saved, &err), &err);
+    assert_ok(etcd_client_metrics(client, &metrics, &err), &err);
+    streams = streams_of(metrics, "/etcdserverpb.Watch/Watch");
+    assert_int_equal(streams->open, 1);
+    assert_true(streams->responses >= 1 && streams->response_bytes > 0);
+    streams = streams_of(metrics, "/etcdserverpb.Maintenance/Snapshot");
+    assert_int_equal(streams->open, 0);
+    assert_true(streams->response_bytes > (uint64_t)saved->n_bytes);
+    assert_int_equal(streams->ends[streams->n_ends - 1].code, ETCD_OK);
+    etcd_response_free(metrics);
+    etcd_response_free(saved);
+
+    fault_proxy_reset(proxy);
+    await_report(watch, ETCD_WATCH_RESUMED);
+    assert_ok(etcd_client_metrics(client, &metrics, &err), &err);
+    streams = streams_of(metrics, "/etcdserverpb.Watch/Watch");
+    assert_true(streams->opened >= 2);
+    assert_int_equal(streams->open, 1);
+    assert_int_equal(streams->ends[0].code, ETCD_ERR_UNAVAILABLE);
+    etcd_response_free(metrics);
+    assert_ok(etcd_client_metrics_text(client, &text, &err), &err);
+    assert_non_null(strstr(text->text.data, "\netcd3_client_streams_open{method=\"/etcdserverpb.Watch/Watch\"} 1\n"));
+    assert_non_null(
+        strstr(text->text.data,
+               "\netcd3_client_streams_ended_total{method=\"/etcdserverpb.Watch/Watch\",code=\"ETCD_ERR_UNAVAILABLE\"} "));
+    etcd_response_free(text);
+    etcd_watch_free(watch);
+    etcd_client_free(client);
+    fault_proxy_stop(proxy);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -325,6 +414,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sync_learns_the_members),       cmocka_unit_test(a_call_can_name_its_endpoint),
         cmocka_unit_test(writes_go_to_the_leader_first), cmocka_unit_test(old_clusters_can_be_rejected),
         cmocka_unit_test(changes_of_state_are_told),     cmocka_unit_test(calls_are_counted),
+        cmocka_unit_test(streams_are_counted),
     };
 
     return etcd_test_main(tests, sizeof tests / sizeof tests[0], argc, argv);
