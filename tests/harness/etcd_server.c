@@ -30,7 +30,7 @@
 #define PATH_SIZE 256
 #define URL_SIZE 320
 #define ARGS_MAX 64
-#define START_TIMEOUT_MS 30000
+#define START_TIMEOUT_MS 60000
 #define PORT_LOW 10000
 #define PORT_HIGH 30000        /* then come those of scripts/with-etcd; Linux gives those from 32768 on to outgoing connections */
 #define WAL_BYTES (256u << 20) /* what a member may preallocate */

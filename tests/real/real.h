@@ -12,7 +12,7 @@
 /** The server of one member that the tests of this process share. It lives until the process ends. */
 struct etcd_server *real_server(void);
 
-/** A threaded client of that server, whose store is empty (but its revision goes on). */
+/** A threaded client of that server, whose store is empty (but its revision goes on). Its calls have a minute. */
 etcd_client *real_client(void);
 
 /** A client with these options; `endpoints` in it may be NULL for those of the shared server. The store stays as it is. */
@@ -27,7 +27,7 @@ void real_sleep_ms(int64_t ms);
 int64_t real_slowdown(void);
 
 /** Starts to watch the time: what follows has to happen in time. Time in which a thread of ours was ready to run, but had no
- *  processor on a busy machine, does not count. Returns the time. */
+ *  processor on a busy machine, or in which the machine itself stood still, does not count. Returns the time. */
 int64_t real_watch(void);
 
 /** The last thing that a thread does which ends while time is watched. */
