@@ -163,6 +163,7 @@ struct writer {
     int number;
     const atomic_bool *stopping;
     struct account account;
+    atomic_uint_fast64_t done; /* writes that were done, for others to see */
 };
 
 static void *write_on(void *arg)
@@ -174,8 +175,26 @@ static void *write_on(void *arg)
         int rc = write_once(writer->client, writer->number % 2, &err);
 
         enter(&writer->account, rc, &err);
+        atomic_fetch_add(&writer->done, rc == ETCD_OK);
     }
     return NULL;
+}
+
+/* Waits until something is written that was begun after this was: one in each thread may be over already, and be counted now. */
+static void await_write(struct writer *writers, int n)
+{
+    uint64_t before = 0, now = 0;
+    int64_t until = real_now_ms() + 3 * PATIENCE_MS;
+
+    for (int i = 0; i < n; i++)
+        before += atomic_load(&writers[i].done);
+    while (now <= before + (uint64_t)n) {
+        real_sleep_ms(1);
+        now = 0;
+        for (int i = 0; i < n; i++)
+            now += atomic_load(&writers[i].done);
+        assert_true(real_now_ms() < until);
+    }
 }
 
 static void resets_in_a_crowd(void **state)
@@ -198,6 +217,11 @@ static void resets_in_a_crowd(void **state)
         real_sleep_ms((int64_t)i % 7); /* the fault is: at any time */
         fault_proxy_reset(scene.proxy);
     }
+    await_write(writers, WRITERS); /* and at last surely with an answer under way */
+    fault_proxy_hold(scene.proxy, FAULT_DOWN);
+    assert_true(fault_proxy_await_held(scene.proxy, FAULT_DOWN, PATIENCE_MS));
+    fault_proxy_reset(scene.proxy);
+    fault_proxy_resume(scene.proxy);
     atomic_store(&stopping, true);
     for (int i = 0; i < WRITERS; i++) {
         pthread_join(writers[i].thread, NULL);

@@ -401,6 +401,7 @@ struct worker {
     pthread_mutex_t lock;
     etcd_watch *watch; /* to be canceled by anybody */
     int number, failures;
+    bool done;
 };
 
 static void *open_and_pull(void *arg)
@@ -429,6 +430,9 @@ static void *open_and_pull(void *arg)
         pthread_mutex_unlock(&worker->lock);
         etcd_watch_free(watch);
     }
+    pthread_mutex_lock(&worker->lock);
+    worker->done = true;
+    pthread_mutex_unlock(&worker->lock);
     return NULL;
 }
 
@@ -446,19 +450,18 @@ static void *put_on(void *arg)
     return NULL;
 }
 
+/* Returns whether there is somebody who goes on. */
 static bool cancel_some(struct worker *workers, int round)
 {
     bool busy = false;
 
     for (int i = 0; i < THREADS; i++) {
         pthread_mutex_lock(&workers[i].lock);
-        if (workers[i].watch != NULL) {
-            busy = true;
-            if ((i + round) % 3 == 0) {
-                (void)etcd_watch_position(workers[i].watch);
-                (void)etcd_watch_request_progress(workers[i].watch, NULL);
-                etcd_watch_cancel(workers[i].watch);
-            }
+        busy = busy || !workers[i].done;
+        if (workers[i].watch != NULL && (i + round) % 3 == 0) {
+            (void)etcd_watch_position(workers[i].watch);
+            (void)etcd_watch_request_progress(workers[i].watch, NULL);
+            etcd_watch_cancel(workers[i].watch);
         }
         pthread_mutex_unlock(&workers[i].lock);
     }
@@ -473,7 +476,6 @@ static void watches_come_and_go_on_many_threads(void **state)
     atomic_bool stop = false;
     pthread_t writer;
     etcd_error err;
-    int idle = 0;
 
     (void)state;
     assert_int_equal(pthread_create(&writer, NULL, put_on, &stop), 0);
@@ -481,13 +483,9 @@ static void watches_come_and_go_on_many_threads(void **state)
         workers[i] = (struct worker){.client = client, .lock = PTHREAD_MUTEX_INITIALIZER, .number = i};
         assert_int_equal(pthread_create(&workers[i].thread, NULL, open_and_pull, &workers[i]), 0);
     }
-    for (int round = 0; idle < 200; round++) { /* nobody has a watch any more */
-        idle = cancel_some(workers, round) ? 0 : idle + 1;
+    for (int round = 0; cancel_some(workers, round); round++)
         real_sleep_ms(1);
-    }
     for (int i = 0; i < THREADS; i++) {
-        for (int64_t until = real_now_ms() + 60000; real_now_ms() < until && cancel_some(workers, i);)
-            real_sleep_ms(1);
         pthread_join(workers[i].thread, NULL);
         assert_int_equal(workers[i].failures, 0);
     }

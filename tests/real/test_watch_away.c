@@ -548,9 +548,9 @@ static void leave_alone(int signal_number)
     patient = watching_open(client, "w/", ETCD_WATCH(.prefix = true, .created_notify = true, .report_connection = true));
     etcd_response_free(take_until(choosy, ETCD_WATCH_CREATED));
     await_created(patient);
-    assert_ok(etcd_client_set_endpoints(client, etcd_server_endpoints(server), &err), &err); /* it may go on at any */
     put_new_keys(writer, 10);
     checked = check_watches(writer, 0, choosy, patient);
+    assert_ok(etcd_client_set_endpoints(client, etcd_server_endpoints(server), &err), &err); /* it may go on at any */
     for (int i = 1; i < 3; i++)
         assert_int_equal(etcd_server_signal(server, i, signal_number), 0);
     response = take_until(choosy, ETCD_WATCH_DISCONNECTED);
