@@ -350,6 +350,7 @@ static void leader_dies(bool election)
     open_scene(&scene, MEMBERS, election);
     await_turns(&scene, 5);
     leader = etcd_server_leader(scene.server, PATIENCE_MS);
+    assert_true(leader >= 0);
     assert_int_equal(etcd_server_signal(scene.server, leader, SIGKILL), 0);
     await_turns(&scene, 5);
     assert_int_equal(etcd_server_restart(scene.server, leader), 0);
@@ -377,6 +378,7 @@ static void move_leader(struct scene *scene)
     uint64_t target = 0;
     etcd_error err;
 
+    assert_true(leader >= 0);
     assert_ok(etcd_member_list(scene->auditor, NULL, &members, &err), &err);
     assert_ok(etcd_status(scene->auditor, etcd_server_endpoint(scene->server, leader), PATIENT, &status, &err), &err);
     for (size_t i = 0; i < members->n_members; i++)
@@ -447,6 +449,7 @@ enum { PROCESSES = 4, STOPS = 2, SHORT_TTL_S = 2, VISITS = 20 };
 struct ring {
     _Atomic int64_t highest; /* the register */
     atomic_int holder;       /* number of the process that is at it; -1: none */
+    _Atomic int64_t tokens[PROCESSES];
     atomic_int refused, violations, accepted;
     atomic_int turns[PROCESSES], lost[PROCESSES];
     atomic_bool stop;
@@ -468,6 +471,7 @@ static void visit_ring(struct ring *ring, const struct claim *claim, int number)
     int64_t token = claim_token(claim);
     int none = -1;
 
+    atomic_store(&ring->tokens[number], token);
     (void)atomic_compare_exchange_strong(&ring->holder, &none, number);
     for (int i = 0; i < VISITS; i++) {
         real_sleep_ms(2);
@@ -520,7 +524,6 @@ static void live_in_ring(struct ring *ring, const char *endpoints, int number, b
 static bool stop_the_holder(struct ring *ring, const pid_t *pids)
 {
     const int64_t start = real_now_ms();
-    int64_t highest;
     int holder, status;
 
     while ((holder = atomic_load(&ring->holder)) < 0)
@@ -533,8 +536,7 @@ static bool stop_the_holder(struct ring *ring, const pid_t *pids)
         return false;
     }
     atomic_store(&ring->holder, -1);
-    highest = atomic_load(&ring->highest); /* of turns that ended their token is known, and the stopped one tells none */
-    while (atomic_load(&ring->highest) == highest) {
+    while (atomic_load(&ring->highest) <= atomic_load(&ring->tokens[holder])) {
         assert_true(real_now_ms() - start < PATIENCE_MS);
         real_sleep_ms(5);
     }
