@@ -104,10 +104,21 @@ static const struct code_row *find_server_error(const char *message, size_t len)
     return NULL;
 }
 
+/* Go's own words for a deadline that has passed, which servers 3.4 send as an unknown error where a handler ends with them: the
+ * locks and elections. Later ones send the code. */
+static const struct code_row *find_go_error(int grpc_code, const char *message, size_t len)
+{
+    const struct code_row *row = find_row(ETCD_ERR_DEADLINE_EXCEEDED);
+
+    return grpc_code == 2 && row->text_len == len && memcmp(row->text, message, len) == 0 ? row : NULL;
+}
+
 int etcd__error_from_status(etcd_error *err, int grpc_code, const char *message, size_t message_len)
 {
     const struct code_row *row = find_server_error(message, message_len);
 
+    if (row == NULL)
+        row = find_go_error(grpc_code, message, message_len);
     if (row == NULL)
         row = &grpc_rows[grpc_code >= 1 && grpc_code <= (int)ROWS(grpc_rows) ? grpc_code - 1 : 1];
     if (message_len == 0)

@@ -21,9 +21,9 @@ int etcd__error_no_memory(etcd_error *err);
 int etcd__error_system(etcd_error *err, const char *what, int system_errno);
 
 /** Turns a gRPC status as a peer sent it into an error. The message decides when it is one of the server's (the wire
- *  code of two of them is wrong, see the contract, section 2), else the code does. Sets ETCD_ERROR_RETRYABLE where
- *  the same call may succeed later; never ETCD_ERROR_MAYBE_APPLIED, which only the layer that knows the call can
- *  tell. Returns the code. */
+ *  code of two of them is wrong, see the contract, section 2), or says that the deadline has passed, else the code does. Sets
+ * ETCD_ERROR_RETRYABLE where the same call may succeed later; never ETCD_ERROR_MAYBE_APPLIED, which only the layer that knows the
+ * call can tell. Returns the code. */
 int etcd__error_from_status(etcd_error *err, int grpc_code, const char *message, size_t message_len);
 
 #endif

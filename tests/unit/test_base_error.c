@@ -116,6 +116,20 @@ static void two_messages_arrive_with_the_wrong_code(void **state)
     assert_int_equal(err.flags, ETCD_ERROR_RETRYABLE);
 }
 
+/* Of servers 3.4, when a lock or a campaign has waited for as long as it was told, and we have not noticed before. */
+static void a_deadline_may_arrive_as_an_unknown_error(void **state)
+{
+    etcd_error err;
+
+    (void)state;
+    assert_int_equal(from_status(&err, 2, "context deadline exceeded"), ETCD_ERR_DEADLINE_EXCEEDED);
+    assert_int_equal(err.grpc_code, 2);
+    assert_string_equal(err.message, "context deadline exceeded");
+    assert_int_equal(from_status(&err, 4, "context deadline exceeded"), ETCD_ERR_DEADLINE_EXCEEDED);
+    assert_int_equal(from_status(&err, 13, "context deadline exceeded"), ETCD_ERR_INTERNAL);
+    assert_int_equal(from_status(&err, 2, "context deadline exceeded!"), ETCD_ERR_UNKNOWN);
+}
+
 static void retryable_are_the_unavailable_and_too_many_requests(void **state)
 {
     etcd_error err;
@@ -282,6 +296,7 @@ static void every_code_has_a_name_and_a_text(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_server_message_has_its_code),
     cmocka_unit_test(two_messages_arrive_with_the_wrong_code),
+    cmocka_unit_test(a_deadline_may_arrive_as_an_unknown_error),
     cmocka_unit_test(retryable_are_the_unavailable_and_too_many_requests),
     cmocka_unit_test(unknown_message_goes_by_the_code),
     cmocka_unit_test(nearly_a_server_message_is_none),
