@@ -11,7 +11,9 @@
 #define UNPOOLED UINT32_MAX
 
 typedef struct block {
-    alignas(max_align_t) uint32_t size_class;
+    alignas(max_align_t) struct block *before; /* of all blocks of the pool, in use or waiting; NULL: the first */
+    struct block *after;
+    uint32_t size_class;
     uint32_t size; /* bytes behind the header */
 } block;
 
@@ -38,18 +40,36 @@ static uint32_t class_of(size_t size)
     return size_class < ETCD__H2_POOL_CLASSES ? (uint32_t)size_class : UNPOOLED;
 }
 
-static block *new_block(size_t size, uint32_t size_class)
+static block *new_block(etcd__h2_pool *pool, size_t size, uint32_t size_class)
 {
     block *b;
 
     if (size_class != UNPOOLED)
         size = ((size_t)size_class + 1) << STEP_SHIFT;
     b = size < UINT32_MAX ? etcd__malloc(sizeof *b + size) : NULL;
-    if (b == NULL)
+    if (b == NULL) {
+        pool->failed = true;
         return NULL;
+    }
     b->size_class = size_class;
     b->size = (uint32_t)size;
+    b->before = NULL;
+    b->after = pool->blocks;
+    if (b->after != NULL)
+        b->after->before = b;
+    pool->blocks = b;
     return b;
+}
+
+static void free_block(etcd__h2_pool *pool, block *b)
+{
+    if (b->before != NULL)
+        b->before->after = b->after;
+    else
+        pool->blocks = b->after;
+    if (b->after != NULL)
+        b->after->before = b->before;
+    etcd__free(b);
 }
 
 static void *pool_malloc(size_t size, void *user_data)
@@ -63,7 +83,7 @@ static void *pool_malloc(size_t size, void *user_data)
         pool->waiting -= b->size;
         return block_data(b);
     }
-    b = new_block(size, size_class);
+    b = new_block(pool, size, size_class);
     return b ? block_data(b) : NULL;
 }
 
@@ -76,7 +96,7 @@ static void pool_release(void *memory, void *user_data)
         return;
     b = block_of(memory);
     if (b->size_class == UNPOOLED || pool->waiting + b->size > ETCD__H2_POOL_MAX) {
-        etcd__free(b);
+        free_block(pool, b);
         return;
     }
     pool->waiting += b->size;
@@ -133,16 +153,7 @@ void etcd__h2_pool_give(etcd__h2_pool *pool, void *memory)
 
 void etcd__h2_pool_free(etcd__h2_pool *pool)
 {
-    for (size_t i = 0; i < ETCD__H2_POOL_CLASSES; i++) {
-        block *b = pool->free_blocks[i];
-
-        while (b != NULL) {
-            block *next = *next_of(b);
-
-            etcd__free(b);
-            b = next;
-        }
-        pool->free_blocks[i] = NULL;
-    }
-    pool->waiting = 0;
+    while (pool->blocks != NULL)
+        free_block(pool, pool->blocks);
+    memset(pool, 0, sizeof *pool);
 }

@@ -365,7 +365,8 @@ void etcd__h2_free(etcd__h2 *h2)
         return;
     while ((node = h2->streams.next) != &h2->streams)
         etcd__h2_stream_detach(ETCD__CONTAINER_OF(node, etcd__h2_stream, link));
-    nghttp2_session_del(h2->ng);
+    if (!h2->pool.failed) /* else nghttp2 is not to be trusted with it: see memory.h */
+        nghttp2_session_del(h2->ng);
     etcd__h2_pool_free(&h2->pool);
     etcd__buf_free(&h2->early);
     etcd__buf_free(&h2->scratch);
