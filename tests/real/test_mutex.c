@@ -207,17 +207,9 @@ static etcd_call_id line_up(struct contender *contender, const etcd_call_options
 {
     etcd_call_id id;
     etcd_error err;
-    const int64_t start = real_now_ms();
-    size_t n = 0;
 
     assert_ok(etcd_mutex_lock_async(contender->mutex, call, recipe_on_mutex, &contender->ending, &id, &err), &err);
-    while (n == 0) {
-        etcd_get_response *get = real_get(contender->client, etcd_mutex_key(contender->mutex, NULL), NULL);
-
-        n = get->n_kvs;
-        etcd_response_free(get);
-        assert_true(real_now_ms() - start < PATIENCE_MS);
-    }
+    recipe_await_count(contender->client, etcd_mutex_key(contender->mutex, NULL), 1);
     return id;
 }
 
@@ -499,10 +491,7 @@ static void closing_the_session_gives_the_lock_up(void **state)
 /* The server has done what it was asked for, but its answer does not arrive: the connection breaks. */
 static void lose_the_answer(fault_proxy *proxy, etcd_client *auditor, const char *key, bool there)
 {
-    const int64_t start = real_now_ms();
-
-    while (recipe_count(auditor, key) != there)
-        assert_true(real_now_ms() - start < PATIENCE_MS);
+    recipe_await_count(auditor, key, there);
     fault_proxy_reset(proxy);
     fault_proxy_resume(proxy);
 }
