@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -27,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/fault_proxy.h"
+
 #define PATH_SIZE 256
 #define URL_SIZE 320
 #define ARGS_MAX 64
@@ -41,8 +44,10 @@ struct member {
     pid_t pid;
     int client_port, peer_port, metrics_port;
     char endpoint[URL_SIZE], unix_endpoint[URL_SIZE], peer_url[URL_SIZE];
-    int reserved[3]; /* sockets that hold the ports, -1: none */
-    bool removed;    /* from the cluster, by the test */
+    int reserved[3];    /* sockets that hold the ports, -1: none */
+    bool removed;       /* from the cluster, by the test */
+    fault_proxy *proxy; /* in front of the peer port: what the others know; NULL: they know the port */
+    char listen_url[URL_SIZE];
 };
 
 struct etcd_server {
@@ -379,7 +384,7 @@ static void add_addresses(struct etcd_server *server, int member, const char *cl
     else
         add_arg(args, "--listen-client-urls=%s", m->endpoint);
     add_arg(args, "--advertise-client-urls=%s", m->endpoint);
-    add_arg(args, "--listen-peer-urls=%s", m->peer_url);
+    add_arg(args, "--listen-peer-urls=%s", m->listen_url);
     add_arg(args, "--initial-advertise-peer-urls=%s", m->peer_url);
     add_arg(args, "--listen-metrics-urls=http://127.0.0.1:%d", m->metrics_port);
     add_arg(args, "--initial-cluster=%s", cluster);
@@ -425,7 +430,10 @@ static int choose_ports(struct etcd_server *server, int member)
     if (m->client_port < 0 || m->peer_port < 0 || m->metrics_port < 0)
         return -1;
     snprintf(m->endpoint, URL_SIZE, "%s://127.0.0.1:%d", server->options.cert_file != NULL ? "https" : "http", m->client_port);
-    snprintf(m->peer_url, URL_SIZE, "http://127.0.0.1:%d", m->peer_port);
+    snprintf(m->listen_url, URL_SIZE, "http://127.0.0.1:%d", m->peer_port);
+    fault_proxy_stop(m->proxy);
+    m->proxy = server->options.peer_proxies ? fault_proxy_start(m->listen_url) : NULL;
+    snprintf(m->peer_url, URL_SIZE, "%s", m->proxy ? fault_proxy_endpoint(m->proxy) : m->listen_url);
     if (server->options.unix_socket)
         snprintf(m->unix_endpoint, URL_SIZE, "unix://%s/m%d:1", server->directory, member);
     return 0;
@@ -543,8 +551,10 @@ void etcd_server_stop(struct etcd_server *server)
         close(server->janitor_fd);
         waitpid(server->janitor, NULL, 0);
     }
-    for (int i = 0; i < ETCD_SERVER_MEMBERS_MAX; i++)
+    for (int i = 0; i < ETCD_SERVER_MEMBERS_MAX; i++) {
+        fault_proxy_stop(server->members[i].proxy);
         release_ports(&server->members[i]);
+    }
     free_args(server);
     free(server);
 }
@@ -608,6 +618,24 @@ int etcd_server_signal(struct etcd_server *server, int member, int signal_number
     if (signal_number != SIGSTOP)
         server->members[member].pid = -1;
     return 0;
+}
+
+/* Members that dial say who they are in a header of rafthttp. */
+void etcd_server_isolate(struct etcd_server *server, int member, uint64_t id)
+{
+    char from[64];
+
+    snprintf(from, sizeof from, "X-Server-From: %" PRIx64 "\r\n", id);
+    fault_proxy_hold(server->members[member].proxy, FAULT_BOTH);
+    for (int i = 0; i < server->n_members; i++)
+        if (i != member)
+            fault_proxy_hold_those_with(server->members[i].proxy, from);
+}
+
+void etcd_server_rejoin(struct etcd_server *server)
+{
+    for (int i = 0; i < server->n_members; i++)
+        fault_proxy_resume(server->members[i].proxy);
 }
 
 int etcd_server_restart(struct etcd_server *server, int member)

@@ -25,6 +25,7 @@ struct etcd_server_options {
     const char *cert_file;    /* with key_file: clients come over TLS, and endpoints are "https://..." */
     const char *key_file;
     const char *ca_file;   /* clients must show a certificate of this CA */
+    bool peer_proxies;     /* members talk to each other through proxies: see etcd_server_isolate() */
     int watch_progress_ms; /* how often watches that want it are told of progress; 0: etcd's default, 10 minutes */
 };
 
@@ -54,6 +55,11 @@ const char *etcd_server_directory(const struct etcd_server *server);
 
 /** Sends SIGKILL, SIGTERM, SIGSTOP or SIGCONT, and waits until the member is dead, or stopped. 0, or -1. */
 int etcd_server_signal(struct etcd_server *server, int member, int signal_number);
+
+/** Cuts a member off from the others, in both directions and without a word to either side, while its clients reach it; `id` is
+ * its member id. And lets it back. One at a time; the server was started with peer_proxies. */
+void etcd_server_isolate(struct etcd_server *server, int member, uint64_t id);
+void etcd_server_rejoin(struct etcd_server *server);
 
 /** Starts a member that is down on its ports and data. Does not wait until it is healthy. 0, or -1. */
 int etcd_server_restart(struct etcd_server *server, int member);

@@ -27,6 +27,7 @@
 #define FOREVER INT64_MAX
 #define MS INT64_C(1000000)
 #define SECOND INT64_C(1000000000)
+#define HEAD_MAX 1024 /* the first bytes of a client: the header of a request over HTTP/1.1 */
 
 struct chunk {
     struct chunk *next;
@@ -49,6 +50,8 @@ struct connection {
     int client, server; /* -1: closed */
     struct pipe up, down;
     int held; /* directions, besides those of the proxy */
+    char head[HEAD_MAX];
+    size_t head_len;
 };
 
 struct cut {
@@ -69,6 +72,7 @@ struct fault_proxy {
     size_t n_cuts;
     int64_t latency, rate;
     int held;
+    char wanted[128]; /* connections with this in their head are held; "": none */
     bool stopping;
 };
 
@@ -173,8 +177,16 @@ static void accept_all(fault_proxy *proxy)
 
 /* ---- pipes ---- */
 
+static void keep_head(struct connection *c, const struct chunk *chunk)
+{
+    size_t room = HEAD_MAX - 1 - c->head_len, n = chunk->len < room ? chunk->len : room;
+
+    memcpy(c->head + c->head_len, chunk->data, n);
+    c->head_len += n;
+}
+
 /* Takes what has come. False after an error of the socket. */
-static bool take(fault_proxy *proxy, struct pipe *pipe)
+static bool take(fault_proxy *proxy, struct connection *c, struct pipe *pipe)
 {
     while (!pipe->ended && pipe->held < PIPE_MAX) {
         struct chunk *chunk = malloc(sizeof *chunk + CHUNK_MAX);
@@ -187,6 +199,8 @@ static bool take(fault_proxy *proxy, struct pipe *pipe)
             *pipe->last = chunk;
             pipe->last = &chunk->next;
             pipe->held += (size_t)n;
+            if (pipe == &c->up)
+                keep_head(c, chunk);
             continue;
         }
         free(chunk);
@@ -249,6 +263,8 @@ static bool give(fault_proxy *proxy, struct pipe *pipe)
 
 static bool is_stopped(const fault_proxy *proxy, const struct connection *c, int direction)
 {
+    if (proxy->wanted[0] != '\0' && strstr(c->head, proxy->wanted) != NULL)
+        return true;
     return (proxy->held | c->held) & direction;
 }
 
@@ -319,7 +335,7 @@ static void work(fault_proxy *proxy)
 
         if (c->client < 0)
             continue;
-        if (!take(proxy, &c->up) || !take(proxy, &c->down) || (!is_stopped(proxy, c, FAULT_UP) && !give(proxy, &c->up)) ||
+        if (!take(proxy, c, &c->up) || !take(proxy, c, &c->down) || (!is_stopped(proxy, c, FAULT_UP) && !give(proxy, &c->up)) ||
             (!is_stopped(proxy, c, FAULT_DOWN) && !give(proxy, &c->down)))
             end_connection(proxy, c, true);
         else if (c->up.told && c->down.told)
@@ -482,10 +498,18 @@ void fault_proxy_hold_open(fault_proxy *proxy, int directions)
     unlock_and_wake(proxy);
 }
 
+void fault_proxy_hold_those_with(fault_proxy *proxy, const char *text)
+{
+    pthread_mutex_lock(&proxy->lock);
+    (void)snprintf(proxy->wanted, sizeof proxy->wanted, "%s", text);
+    unlock_and_wake(proxy);
+}
+
 void fault_proxy_resume(fault_proxy *proxy)
 {
     pthread_mutex_lock(&proxy->lock);
     proxy->held = 0;
+    proxy->wanted[0] = '\0';
     for (size_t i = 0; i < proxy->n; i++)
         proxy->connections[i]->held = 0;
     listen_on(proxy);

@@ -48,6 +48,9 @@ void fault_proxy_hold(fault_proxy *proxy, int directions);
 /** The same on connections that are open; those that come are served. */
 void fault_proxy_hold_open(fault_proxy *proxy, int directions);
 
+/** The same on connections whose client's first bytes contain `text`, also on those that come. One text for each proxy. */
+void fault_proxy_hold_those_with(fault_proxy *proxy, const char *text);
+
 /** Ends hold and refuse; latency and rate stay. */
 void fault_proxy_resume(fault_proxy *proxy);
 
