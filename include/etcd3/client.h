@@ -7,7 +7,9 @@
  *
  * Callbacks run on the thread that drives the client: the I/O thread, any thread that waits in a blocking call or
  * closes the client, or the caller of etcd_client_process(); one after the other. They must not block. Every
- * function may be called from a callback except blocking calls, which return ETCD_ERR_IN_CALLBACK.
+ * function may be called from a callback except blocking calls, which return ETCD_ERR_IN_CALLBACK. Functions that look
+ * at the client or change it (etcd_client_endpoints(), etcd_client_set_endpoints(), freeing a watch and the like) wait for
+ * the callback that is running, and may run those that are due: hold no lock over them that a callback takes.
  *
  * fork(). A handle belongs to the process that made it. In a child every call returns ETCD_ERR_FORKED; freeing
  * releases memory and descriptors and sends nothing.

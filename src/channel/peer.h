@@ -52,6 +52,7 @@ struct etcd__peer {
     uint64_t member_id; /* of the member behind it, where that was asked (channel/leader.h); 0: unknown */
     int32_t reported;   /* for the client: the state that the program was told last */
     unsigned users;     /* calls that are pinned to it; the owner counts */
+    int64_t released;   /* by the last of these */
     bool retired;
     bool removed; /* for the owner, while it replaces a list of endpoints */
 

@@ -52,25 +52,37 @@ static void retire(etcd__peers *peers, etcd__peer *peer)
 
 /* --- guests ----------------------------------------------------------------------------------- */
 
+/* Those that had no call for long enough go; the others are looked at when the first of them is due. */
 static void on_guest_timer(void *arg)
 {
     etcd__peers *peers = arg;
+    int64_t now = etcd__loop_now(peers->loop), due = ETCD__NEVER;
     etcd__list *node, *next;
 
     for (node = peers->guests.next; node != &peers->guests; node = next) {
         etcd__peer *peer = ETCD__CONTAINER_OF(node, etcd__peer, node);
+        int64_t until = etcd__clock_after(peer->released, peers->guest_idle);
 
         next = node->next;
-        if (peer->users == 0)
+        if (peer->users > 0)
+            continue;
+        if (until <= now)
             retire(peers, peer);
+        else if (until < due)
+            due = until;
     }
+    if (due != ETCD__NEVER)
+        etcd__loop_timer_start(peers->loop, &peers->guest_timer, due);
 }
 
 void etcd__peers_release(etcd__peers *peers, etcd__peer *peer)
 {
     peer->users--;
-    if (peer->users == 0 && !etcd__list_empty(&peers->guests))
-        etcd__loop_timer_start(peers->loop, &peers->guest_timer, etcd__clock_after(etcd__clock_monotonic(), GUEST_IDLE));
+    if (peer->users > 0 || etcd__list_empty(&peers->guests))
+        return;
+    peer->released = etcd__loop_now(peers->loop);
+    if (!peers->guest_timer.node.linked)
+        etcd__loop_timer_start(peers->loop, &peers->guest_timer, etcd__clock_after(peer->released, peers->guest_idle));
 }
 
 /* --- the list --------------------------------------------------------------------------------- */
@@ -91,6 +103,7 @@ void etcd__peers_init(etcd__peers *peers, etcd__loop *loop, const etcd__peer_con
     peers->on_state = state;
     peers->on_suspect = suspect;
     peers->arg = arg;
+    peers->guest_idle = GUEST_IDLE;
     peers->guest_timer.fn = on_guest_timer;
     peers->guest_timer.arg = peers;
     etcd__list_init(&peers->guests);

@@ -23,6 +23,7 @@ typedef struct etcd__peers {
     etcd__peer *leader; /* of the items: where writes go first; NULL when unknown or not wanted */
     etcd__list guests;
     etcd__list retiring;
+    int64_t guest_idle; /* ns for which a guest without calls is kept */
     etcd__timer guest_timer;
     struct etcd__tls *tls; /* made when it is first needed */
 } etcd__peers;

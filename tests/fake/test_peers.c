@@ -1,5 +1,7 @@
 /* Endpoints that refuse, reset, hang or speak something else: the error says so. And how a client behaves towards several:
  * back-off, reconnecting, round robin, waiting for a connection. */
+#include "base/clock.h"
+#include "client/client.h"
 #include "harness/fake_fixture.h"
 
 #include <nghttp2/nghttp2.h>
@@ -484,6 +486,34 @@ static void closing_is_polite(void **state)
     fake_server_stop(server);
 }
 
+/* ---- endpoints outside of the list ---- */
+
+/* A connection to one that was called once is let go, though others are called all the time. */
+static void guests_are_let_go_one_by_one(void **state)
+{
+    fake_server *home = fake_server_start(NULL), *once = fake_server_start(NULL), *often = fake_server_start(NULL);
+    etcd_client *client = fake_client(fake_server_endpoint(home), true);
+    etcd__peers *peers = (etcd__peers *)(uintptr_t)etcd__channel_peers(client->io.channel);
+    int64_t until = fake_now_ms() + FAKE_WAIT_MS;
+    etcd_error err;
+
+    (void)state;
+    peers->guest_idle = 600 * ETCD__MS;
+    assert_int_equal(fake_get.run(client, ETCD_CALL(.endpoint = fake_server_endpoint(once)), &err), ETCD_OK);
+    while (fake_server_open_count(once) > 0 && fake_now_ms() < until)
+        assert_int_equal(fake_get.run(client, ETCD_CALL(.endpoint = fake_server_endpoint(often)), &err), ETCD_OK);
+    assert_int_equal(fake_server_open_count(once), 0);
+    assert_int_equal(fake_server_conn_count(once), 1);
+    while (fake_server_open_count(often) > 0 && fake_now_ms() < until)
+        assert_int_equal(etcd_client_process(client, 100, &err), ETCD_OK);
+    assert_int_equal(fake_server_open_count(often), 0);
+    assert_int_equal(fake_get.run(client, ETCD_CALL(.endpoint = fake_server_endpoint(once)), &err), ETCD_OK);
+    etcd_client_free(client);
+    fake_server_stop(often);
+    fake_server_stop(once);
+    fake_server_stop(home);
+}
+
 /* ---- what a callback does with what it is told ---- */
 
 struct told {
@@ -549,6 +579,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_endpoints_do_not_delay),
     cmocka_unit_test(draining_connections_finish_their_calls),
     cmocka_unit_test(closing_is_polite),
+    cmocka_unit_test(guests_are_let_go_one_by_one),
     cmocka_unit_test(a_state_is_told_in_words_that_last),
 };
 
