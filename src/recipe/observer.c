@@ -415,8 +415,11 @@ int etcd_observer_open(etcd_client *client, const char *name, size_t name_len, c
 int etcd_observer_start(etcd_client *client, const char *name, size_t name_len, const etcd_observer_options *options,
                         etcd_observer_fn fn, void *arg, etcd_observer **out, etcd_error *err)
 {
-    if (fn == NULL)
+    if (fn == NULL) {
+        if (out != NULL)
+            *out = NULL;
         return etcd__error_set(err, ETCD_ERR_ARGUMENT, "fn is NULL: etcd_observer_open() is the pulled form");
+    }
     return start(client, name, name_len, options, fn, arg, out, err);
 }
 

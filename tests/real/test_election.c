@@ -626,7 +626,9 @@ static void what_makes_no_sense_is_refused(void **state)
     assert_error(etcd_observer_open(client, NULL, 1, NULL, &observer, &err), &err, ETCD_ERR_ARGUMENT, "name");
     assert_null(observer);
     assert_error(etcd_observer_open(NULL, "x", 1, NULL, &observer, &err), &err, ETCD_ERR_ARGUMENT, "client");
+    observer = (etcd_observer *)&client;
     assert_error(etcd_observer_start(client, "x", 1, NULL, NULL, NULL, &observer, &err), &err, ETCD_ERR_ARGUMENT, "fn");
+    assert_null(observer);
     assert_error(etcd_observer_next(NULL, 0, &response, &err), &err, ETCD_ERR_ARGUMENT, "NULL");
     etcd_election_free(NULL);
     etcd_observer_free(NULL);
