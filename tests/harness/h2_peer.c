@@ -233,8 +233,11 @@ static void take_frame(h2_peer *peer, const uint8_t *at, size_t len)
 {
     h2_frame *frame;
 
-    peer->frames = realloc(peer->frames, (peer->n_frames + 1) * sizeof *peer->frames);
-    assert_non_null(peer->frames);
+    if (peer->n_frames == peer->max_frames) {
+        peer->max_frames = 2 * peer->max_frames + 16;
+        peer->frames = realloc(peer->frames, peer->max_frames * sizeof *peer->frames);
+        assert_non_null(peer->frames);
+    }
     frame = &peer->frames[peer->n_frames++];
     memset(frame, 0, sizeof *frame);
     frame->type = at[3];
@@ -259,7 +262,7 @@ void h2_peer_take(h2_peer *peer, const uint8_t *data, size_t len)
     const uint8_t *before = peer->in;
 
     append(&peer->in, &peer->in_len, &peer->in_cap, data, len);
-    for (size_t i = 0; before != NULL && i < peer->n_frames; i++)
+    for (size_t i = 0; before != peer->in && i < peer->n_frames; i++)
         peer->frames[i].payload = peer->in + (peer->frames[i].end - peer->frames[i].len);
     if (!peer->preface_seen && peer->in_len >= PREFACE_LEN) {
         assert_memory_equal(peer->in, PREFACE, PREFACE_LEN);

@@ -48,7 +48,7 @@ typedef struct h2_peer {
     uint8_t *in; /* what the client has sent */
     size_t in_len, in_cap, in_parsed;
     h2_frame *frames;
-    size_t n_frames;
+    size_t n_frames, max_frames;
     bool preface_seen;
     struct nghttp2_hd_deflater *deflater;
     struct nghttp2_hd_inflater *inflater;
