@@ -396,7 +396,7 @@ class Golden:
         cluster.values[name] = found[1]
         cluster.mask(found[1], f"<{name}>")
         if re.fullmatch(r"[0-9a-f]{12,}", found[1]):
-            number = int(found[1], 16 if len(found[1]) <= 16 else 10)
+            number = int(found[1], 10 if r"(\d+)" in pattern else 16) # 16 digits may be either
             cluster.mask_id(number, f"<{name}>")
             cluster.values[name] = f"{number:x}"
 
