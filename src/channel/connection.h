@@ -88,7 +88,7 @@ void etcd__connection_touch(etcd__connection *connection);
 /** The peer has answered a call, or sent a message of a stream. */
 void etcd__connection_answered(etcd__connection *connection);
 
-/** No new streams, for this reason: tells the peer with a GOAWAY, and ends (on_gone) when the streams under way have ended. */
+/** No new streams, for this reason: ends (on_gone) when the streams under way have ended. The peer is not told before that. */
 void etcd__connection_drain(etcd__connection *connection, const char *why);
 
 /** Closes and frees, without events. Streams still open hear nothing: end them first. `politely`: a GOAWAY is tried. */
