@@ -263,7 +263,7 @@ static void the_deadline_is_of_the_whole(void **state)
 
 static void a_switch_ends_it(void **state)
 {
-    source s = {.size = (size_t)512 * 4000};
+    source s = {.size = (size_t)512 * 4000, .gate_after = (size_t)512 * 3000}; /* never all: then it would be too late */
     fake_server *server = snapshot_server(&s);
     etcd_client *client = fake_client(fake_server_endpoint(server), false);
     progress p = {.cancel_at = 5};
