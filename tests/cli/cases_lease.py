@@ -5,7 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 from family import OUTPUTS, family
 
 # What is left of a lease when it is asked
-LEFT = ((r'(remaining\(|"ttl":|"TTL" : |keepalived with TTL\()(49\d|500)', r"\1<left>"),)
+LEFT = ((r'(remaining\(|"ttl":|"TTL" : |keepalived with TTL\()(4[5-9]\d|500)', r"\1<left>"),)
 
 
 @family()
@@ -31,9 +31,8 @@ def lease_errors(golden):
 @family()
 def lease(golden):
     golden.run("lease grant 0", save=("short", r"lease (\w+)"))
-    golden.run("lease revoke {short}", streams=())
     golden.run("lease grant -- -5", save=("shorter", r"lease (\w+)"))
-    golden.run("lease revoke {shorter}", streams=())
+    golden.await_both("lease list", r"^found 0 leases\n$") # a second, or what the machine makes of it
     for output in OUTPUTS:
         golden.run("lease grant 500", save=("lease", r"lease (\w+)"))
         golden.run("put a 'b c' --lease={lease}")

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/time.h>
@@ -34,6 +35,7 @@
 #define URL_SIZE 320
 #define ARGS_MAX 64
 #define START_TIMEOUT_MS 60000
+#define MEMBER_NICE (-5)
 #define PORT_LOW 10000
 #define PORT_HIGH 30000        /* then come those of scripts/with-etcd; Linux gives those from 32768 on to outgoing connections */
 #define WAL_BYTES (256u << 20) /* what a member may preallocate */
@@ -132,6 +134,15 @@ static void release_ports(struct member *m)
 
 /* ---- HTTP, as much as /health and /metrics need ---- */
 
+/* Whether the answer is all there, by its own word. A connection to a peer port may stay open for 5 s after it. */
+static bool complete(const char *answer, size_t len)
+{
+    const char *length = strstr(answer, "\r\nContent-Length: "), *body = strstr(answer, "\r\n\r\n");
+
+    return length != NULL && body != NULL && length < body &&
+           len - (size_t)(body + 4 - answer) >= strtoul(length + strlen("\r\nContent-Length: "), NULL, 10);
+}
+
 /* The whole answer as a string to be freed, NULL when there is none within timeout_ms. */
 static char *http_get(int port, const char *path, int64_t timeout_ms)
 {
@@ -142,19 +153,20 @@ static char *http_get(int port, const char *path, int64_t timeout_ms)
     char *answer = malloc(size), request[128];
     ssize_t n = -1;
 
+    if (answer != NULL)
+        *answer = '\0';
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     snprintf(request, sizeof request, "GET %s HTTP/1.0\r\n\r\n", path);
     if (answer != NULL && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
         send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request))
-        while ((n = recv(fd, answer + len, size - 1 - len, 0)) > 0)
-            len += (size_t)n;
+        while (!complete(answer, len) && (n = recv(fd, answer + len, size - 1 - len, 0)) > 0)
+            answer[len += (size_t)n] = '\0';
     close(fd);
-    if (n != 0) {
+    if (n < 0) {
         free(answer);
         return NULL;
     }
-    answer[len] = '\0';
     return answer;
 }
 
@@ -195,6 +207,7 @@ static void run_member(const struct etcd_server *server, int member, char **envi
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
+    (void)setpriority(PRIO_PROCESS, 0, MEMBER_NICE); /* where we may: a member that waits for a processor loses its leadership */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && chdir(server->directory) == 0 && dup2(null, 0) == 0 &&
         dup2(out, 1) == 1 && dup2(out, 2) == 2)
         execvpe(server->binary, args, environment);
@@ -701,9 +714,19 @@ void etcd_server_remove(struct etcd_server *server, int member)
     list_endpoints(server);
 }
 
-static int await_member(struct etcd_server *server, int member, int64_t deadline)
+/* Whether one member knows the name and the client URLs that another has published, which it does after it became healthy. */
+static bool knows(const struct etcd_server *server, int member, int other)
 {
-    while (!answer_has(server->members[member].metrics_port, "/health", "\"health\":\"true\"")) {
+    char text[URL_SIZE + 32];
+
+    snprintf(text, sizeof text, "\"clientURLs\":[\"%s\"", server->members[other].endpoint);
+    return answer_has(server->members[member].peer_port, "/members", text);
+}
+
+/* Healthy, and (`other`) knows that member. */
+static int await_member(struct etcd_server *server, int member, int other, int64_t deadline)
+{
+    while (!answer_has(server->members[member].metrics_port, "/health", "\"health\":\"true\"") || !knows(server, member, other)) {
         if (!running(server, member) || now_ms() >= deadline) {
             bool ended = !running(server, member);
 
@@ -722,11 +745,22 @@ int etcd_server_await_healthy(struct etcd_server *server, int member, int64_t ti
     int64_t deadline = now_ms() + timeout_ms;
 
     if (member >= 0)
-        return await_member(server, member, deadline);
+        return await_member(server, member, member, deadline);
     for (int i = 0; i < server->n_members; i++)
-        if (!server->members[i].removed && await_member(server, i, deadline) < 0)
-            return -1;
+        for (int other = 0; other < server->n_members; other++)
+            if (!server->members[i].removed && !server->members[other].removed && await_member(server, i, other, deadline) < 0)
+                return -1;
     return 0;
+}
+
+bool etcd_server_healthy(const struct etcd_server *server, int member)
+{
+    return answer_has(server->members[member].metrics_port, "/health", "\"health\":\"true\"");
+}
+
+bool etcd_server_has_metric(const struct etcd_server *server, int member, const char *text)
+{
+    return answer_has(server->members[member].metrics_port, "/metrics", text);
 }
 
 int etcd_server_leader(struct etcd_server *server, int64_t timeout_ms)

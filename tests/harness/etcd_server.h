@@ -77,8 +77,13 @@ int etcd_server_join(struct etcd_server *server, int member);
 /** Kills a member that the test has removed from the cluster, if it still runs, and forgets it. Its number is not used again. */
 void etcd_server_remove(struct etcd_server *server, int member);
 
-/** Waits until a member (-1: each) answers and has a leader. 0, or -1 after timeout_ms. */
+/** Waits until a member (-1: each) answers, has a leader, and is in its own list of members (-1: in everyone's) with its name and
+ * client URLs. 0, or -1 after timeout_ms. */
 int etcd_server_await_healthy(struct etcd_server *server, int member, int64_t timeout_ms);
+
+/** Whether a member answers, within a second, that it has a leader; and whether its metrics contain a text. From any thread. */
+bool etcd_server_healthy(const struct etcd_server *server, int member);
+bool etcd_server_has_metric(const struct etcd_server *server, int member, const char *text);
 
 /** The member that leads, by its own word; waits for one. -1 after timeout_ms. */
 int etcd_server_leader(struct etcd_server *server, int64_t timeout_ms);

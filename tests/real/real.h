@@ -53,7 +53,11 @@ void real_assert_code(int rc, int code, const etcd_error *err, const char *text,
 
 void real_assert_bytes(etcd_bytes bytes, const char *text, size_t len, const char *file, int line);
 
-/** Calls that must succeed. real_put returns the new revision; `lease` 0 is none. */
+/** Whether a server says so only because its cluster is young, is in an election, or has too little of the machine: worth another
+ *  try. A write may have been done all the same. */
+bool real_passes(int code);
+
+/** Calls that must succeed, and are repeated while real_passes(). real_put returns the new revision; `lease` 0 is none. */
 int64_t real_put(etcd_client *client, const char *key, const char *value);
 int64_t real_put_lease(etcd_client *client, const char *key, const char *value, int64_t lease);
 int64_t real_delete(etcd_client *client, const char *key);
@@ -96,5 +100,8 @@ void real_poll_until(etcd_client *client, struct real_ending *ending);
 /** A client of the shared server that is connected, and whose server then hangs; real_resume() wakes the server. */
 etcd_client *real_hanging_client(const etcd_client_options *options);
 void real_resume(void);
+
+/** Waits until all calls that were started on such a client, not a manual one, are with the server. */
+void real_await_sent(etcd_client *client);
 
 #endif

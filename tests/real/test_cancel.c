@@ -22,7 +22,7 @@ static void a_call_is_canceled_by_its_number(void **state)
                              &put, &put_id, &err),
               &err);
     assert_true(get_id != put_id);
-    real_sleep_ms(30); /* both are with the server */
+    real_await_sent(client);
     start = real_watch();
     assert_int_equal(etcd_call_cancel(client, get_id), ETCD_OK);
     assert_int_equal(etcd_call_cancel(client, put_id), ETCD_OK);

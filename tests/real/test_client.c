@@ -523,9 +523,9 @@ static void a_callback_may_free_the_client(void **state)
             struct real_ending left[3] = {REAL_ENDING, REAL_ENDING, REAL_ENDING};
             etcd_error err;
 
-            assert_ok(etcd_get_async(client, ETCD_STR("key"), NULL, use_client_inside, &inside, NULL, &err), &err);
             for (int i = 0; i < others; i++)
                 assert_ok(etcd_get_async(client, ETCD_STR("key"), NULL, real_on_get, &left[i], NULL, &err), &err);
+            assert_ok(etcd_get_async(client, ETCD_STR("key"), NULL, use_client_inside, &inside, NULL, &err), &err); /* the last */
             while (manual && real_times_ended(&inside.ending) == 0)
                 (void)etcd_client_process(client, -1, &err);
             real_await(&inside.ending);

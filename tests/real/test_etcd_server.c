@@ -20,7 +20,7 @@ static void a_server_is_there_until_it_is_stopped(void **state)
     assert_int_equal(etcd_server_members(server), 1);
     assert_in_range(etcd_server_minor(server), 4, 99);
     assert_string_equal(etcd_server_endpoints(server), etcd_server_endpoint(server, 0));
-    assert_int_equal(etcd_server_leader(server, 5000), 0);
+    assert_int_equal(etcd_server_leader(server, 20000), 0);
     pid = etcd_server_pid(server, 0);
     assert_int_equal(kill(pid, 0), 0);
     snprintf(directory, sizeof directory, "%s", etcd_server_directory(server));

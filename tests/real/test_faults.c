@@ -143,7 +143,7 @@ static void reads_go_on_after_a_restart(void **state)
     assert_ok(etcd_get_async(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 20000)), real_on_get, &ending,
                              NULL, &err),
               &err);
-    real_sleep_ms(50); /* the read is with the server when it dies */
+    real_await_sent(client);
     etcd_server_signal(real_server(), 0, SIGKILL);
     assert_int_equal(etcd_server_restart(real_server(), 0), 0);
     real_await(&ending);
@@ -198,6 +198,18 @@ static void a_write_cut_off_has_an_unknown_outcome(void **state)
     etcd_client_free(client);
 }
 
+/* Until the client has met what is wrong with the other side. */
+static void await_reason(etcd_client *client, const char *reason)
+{
+    int64_t start = real_now_ms();
+    etcd_error err;
+
+    do {
+        assert_int_equal(etcd_get(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 50)), NULL, &err),
+                         ETCD_ERR_DEADLINE_EXCEEDED);
+    } while (strstr(err.message, reason) == NULL && real_now_ms() - start < 20000);
+}
+
 static void a_write_that_never_left_was_not_done(void **state)
 {
     etcd_client *client = real_client_with(ETCD_CLIENT(.backoff_base_ms = 10, .backoff_max_ms = 50));
@@ -206,8 +218,7 @@ static void a_write_that_never_left_was_not_done(void **state)
 
     (void)state;
     etcd_server_signal(real_server(), 0, SIGKILL);
-    /* the first still meets the dying server */
-    (void)etcd_get(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 50)), NULL, NULL);
+    await_reason(client, "refused");
     start = real_watch();
     assert_error(etcd_put(client, ETCD_STR("key"), ETCD_STR("x"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 200)), NULL, &err),
                  &err, ETCD_ERR_DEADLINE_EXCEEDED, "refused");
@@ -238,27 +249,38 @@ static void *greet(void *arg)
     while ((fd = accept(peer->fd, NULL, NULL)) >= 0) {
         const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
-        if (recv(fd, rest, sizeof rest, 0) > 0 && *peer->greeting != '\0')
+        if (recv(fd, rest, sizeof rest, 0) > 0 && *peer->greeting != '\0') {
             (void)send(fd, peer->greeting, strlen(peer->greeting), MSG_NOSIGNAL);
-        else
+            shutdown(fd, SHUT_WR);
+            while (recv(fd, rest, sizeof rest, 0) > 0) /* what is not read would make close() reset, perhaps past the greeting */
+                continue;
+        } else {
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        }
         close(fd);
     }
     return NULL;
 }
 
-static void open_peer(struct peer *peer, const char *greeting)
+/* Has the port, but refuses connections. */
+static void bind_peer(struct peer *peer)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof address;
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    peer->greeting = greeting;
+    peer->greeting = NULL;
     peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(peer->fd, (const struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(peer->fd, 16), 0);
     assert_int_equal(getsockname(peer->fd, (struct sockaddr *)&address, &len), 0);
     snprintf(peer->endpoint, sizeof peer->endpoint, "http://127.0.0.1:%d", ntohs(address.sin_port));
+}
+
+static void open_peer(struct peer *peer, const char *greeting)
+{
+    bind_peer(peer);
+    assert_int_equal(listen(peer->fd, 16), 0);
+    peer->greeting = greeting;
     if (greeting != NULL)
         assert_int_equal(pthread_create(&peer->thread, NULL, greet, peer), 0);
 }
@@ -281,6 +303,7 @@ static void expect_reason(const char *greeting, const char *reason)
 
     open_peer(&peer, greeting);
     client = real_client_with(ETCD_CLIENT(.endpoints = peer.endpoint, .backoff_base_ms = 20));
+    await_reason(client, reason);
     start = real_watch();
     assert_error(etcd_put(client, ETCD_STR("key"), ETCD_STR("x"), ETCD_PUT(.call = ETCD_CALL(.timeout_ms = 300)), NULL, &err),
                  &err, ETCD_ERR_DEADLINE_EXCEEDED, reason);
@@ -322,12 +345,13 @@ static void a_refused_connection_is_told(void **state)
     etcd_error err;
 
     (void)state;
-    open_peer(&peer, NULL);
-    close_peer(&peer); /* nobody listens there now */
+    bind_peer(&peer); /* nobody listens there, nor can anybody */
     client = real_client_with(ETCD_CLIENT(.endpoints = peer.endpoint));
+    await_reason(client, "refused");
     assert_error(etcd_get(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = 200)), NULL, &err), &err,
                  ETCD_ERR_DEADLINE_EXCEEDED, "refused");
     etcd_client_free(client);
+    close_peer(&peer);
 }
 
 static void a_bad_endpoint_does_not_stop_a_good_one(void **state)
@@ -391,7 +415,7 @@ static void close_ends_every_call_once(void **state)
         assert_ok(etcd_get_async(client, ETCD_STR("key"), ETCD_GET(.call = ETCD_CALL(.timeout_ms = -1)), NULL, NULL, NULL, &err),
                   &err);
     }
-    real_sleep_ms(50);
+    real_await_sent(client);
     start = real_watch();
     etcd_client_close(client);
     assert_took(start, 0, 100);

@@ -120,6 +120,7 @@ static void *write_all(void *arg)
         }
         real_sleep_ms(traffic->options.pause_ms);
     }
+    real_end_of_thread();
     return NULL;
 }
 
@@ -164,6 +165,7 @@ static void *read_all(void *arg)
         }
         real_sleep_ms(traffic->options.pause_ms);
     }
+    real_end_of_thread();
     return NULL;
 }
 
