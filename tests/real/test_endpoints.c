@@ -249,6 +249,8 @@ static void writes_go_to_the_leader_first(void **state)
     }
 
     etcd_server_signal(server, leader, SIGKILL);
+    assert_true(etcd_server_leader(server, 20000) >= 0);
+    await_ready(client, MEMBERS - 1);
     real_put(client, "key", "through another"); /* known or not yet */
     await_known_leader(client, server);
     real_put(client, "key", "through the new one");
