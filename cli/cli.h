@@ -37,6 +37,7 @@ struct cli {
     bool escape;         /* stdout is a terminal: control bytes from the server are not let through */
     etcd_client *client; /* made by cli_client() */
     char *endpoints;     /* comma-separated, as the client got them */
+    bool discovered;     /* they are those that --discovery-srv found */
     etcd_call_options call;
     bool is_set_up;
     bool threads;   /* the client gets an I/O thread: for commands that set it before cli_client() */
@@ -83,6 +84,13 @@ etcd_client *cli_client_with(cli *c, etcd_client_options *options);
 
 /** The endpoints as a list of `*n`: those of --endpoints, or what --discovery-srv found. */
 char **cli_endpoints(cli *c, size_t *n);
+
+/** Those of --endpoints alone: etcdctl's commands about single members know no others but the cluster's. */
+char **cli_given_endpoints(cli *c, size_t *n);
+
+/** An endpoint of --discovery-srv as etcdctl shows it, in new memory: the host ends with a dot, as in DNS. */
+char *cli_endpoint_found(const char *endpoint, size_t len);
+
 void cli_endpoints_free(char **list, size_t n);
 
 /** Ends the program with etcdctl's text and CLI_BAD_ARGS when a file cannot be read. */

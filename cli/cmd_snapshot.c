@@ -95,9 +95,12 @@ static int run_save(cli *c)
         cli_fail(CLI_BAD_ARGS, "snapshot save expects one argument <filename>");
     cli_setup(c);
     char **endpoints = cli_endpoints(c, &n);
-    if (n != 1)
+    if (n != 1) {
+        for (size_t i = 0; c->discovered && i < n; i++)
+            endpoints[i] = cli_endpoint_found(endpoints[i], strlen(endpoints[i]));
         cli_fail(CLI_INTERRUPTED, "snapshot must be requested to one selected node, not multiple %s",
                  cli_list_text(endpoints, n));
+    }
     cli_endpoints_free(endpoints, n);
     const char *path = cli_arg(c, 0);
     check_file(path);

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -172,11 +173,15 @@ static void add_endpoint(char ***list, size_t *n, const char *begin, size_t len)
 }
 
 /* Ends the program with what the two look-ups said, in etcdctl's words. The library's are:
- * "...: look up SRV <name>: Domain name not found; look up SRV <name>: ...". */
+ * "...: look up SRV <name> on <server>: Domain name not found; look up SRV <name>: ...". */
 __attribute__((noreturn)) static void fail_discovery(const etcd_error *err)
 {
-    static const char *const words[][2] = {
-        {"look up SRV ", "lookup "}, {"Domain name not found", "no such host"}, {"; ", " and "}};
+    static const char *const words[][2] = {{"look up SRV ", "lookup "},
+                                           {"Domain name not found", "no such host"},
+                                           {"DNS server returned answer with no data", "no such host"},
+                                           {"DNS server returned general failure", "server misbehaving"},
+                                           {"; ", " and "}};
+    enum { N_WORDS = sizeof words / sizeof *words };
     const char *s = strstr(err->message, words[0][0]);
     char text[3 * ETCD_ERROR_MESSAGE_MAX], *to = text;
 
@@ -185,9 +190,9 @@ __attribute__((noreturn)) static void fail_discovery(const etcd_error *err)
     while (*s) {
         size_t i = 0;
 
-        while (i < 3 && !starts_with(s, words[i][0]))
+        while (i < N_WORDS && !starts_with(s, words[i][0]))
             i++;
-        if (i < 3) {
+        if (i < N_WORDS) {
             to = stpcpy(to, words[i][1]);
             s += strlen(words[i][0]);
         } else {
@@ -196,6 +201,16 @@ __attribute__((noreturn)) static void fail_discovery(const etcd_error *err)
     }
     *to = '\0';
     cli_fail(CLI_ERROR, "dns lookup errors: %s", text);
+}
+
+char *cli_endpoint_found(const char *endpoint, size_t len)
+{
+    size_t host = len;
+
+    while (host > 0 && endpoint[host - 1] != ':')
+        host--;
+    return host == 0 ? cli_copy(endpoint, len)
+                     : cli_text("%.*s.%.*s", (int)host - 1, endpoint, (int)(len - host) + 1, endpoint + host - 1);
 }
 
 /* The endpoints that DNS has for --discovery-srv. */
@@ -218,7 +233,7 @@ static char **discover(cli *c, const char *domain, size_t *n)
         if (insecure || !starts_with(s, "http://")) {
             add_endpoint(&list, n, s, len);
         } else {
-            char *endpoint = cli_copy(s, len), *quoted = cli_quoted(endpoint, len);
+            char *endpoint = cli_endpoint_found(s, len), *quoted = cli_quoted(endpoint, strlen(endpoint));
 
             fprintf(stderr, "ignoring discovered insecure endpoint %s\n", quoted);
             free(endpoint);
@@ -229,19 +244,27 @@ static char **discover(cli *c, const char *domain, size_t *n)
     return list;
 }
 
+char **cli_given_endpoints(cli *c, size_t *n)
+{
+    const cli_flag_value *given = (cli_setup(c), cli_flag_of(c, "endpoints"));
+    char **list = NULL;
+
+    *n = 0;
+    for (size_t i = 0; i < given->n_items; i++)
+        add_endpoint(&list, n, given->items[i], strlen(given->items[i]));
+    return list;
+}
+
 char **cli_endpoints(cli *c, size_t *n)
 {
     const char *domain = (cli_setup(c), cli_flag_text(c, "discovery-srv"));
-    const cli_flag_value *given = cli_flag_of(c, "endpoints");
     char **list = NULL;
 
     *n = 0;
     if (*domain)
         list = discover(c, domain, n);
-    if (*n == 0)
-        for (size_t i = 0; i < given->n_items; i++)
-            add_endpoint(&list, n, given->items[i], strlen(given->items[i]));
-    return list;
+    c->discovered = *n > 0;
+    return *n > 0 ? list : cli_given_endpoints(c, n);
 }
 
 void cli_endpoints_free(char **list, size_t n)
@@ -309,9 +332,8 @@ static bool tls_options(const cli *c, etcd_tls_options *tls)
     if (tls->ca_file)
         cli_check_file(tls->ca_file);
     tls->insecure_skip_verify = cli_flag_bool(c, "insecure-skip-tls-verify");
-    if (*cli_flag_text(c, "discovery-srv") && !cli_flag_bool(c, "insecure-discovery"))
-        tls->server_name = cli_flag_text(c, "discovery-srv");
-    return tls->cert_file || tls->key_file || tls->ca_file || tls->server_name || tls->insecure_skip_verify ||
+    bool secure_discovery = *cli_flag_text(c, "discovery-srv") && !cli_flag_bool(c, "insecure-discovery");
+    return tls->cert_file || tls->key_file || tls->ca_file || secure_discovery || tls->insecure_skip_verify ||
            !cli_flag_bool(c, "insecure-transport");
 }
 

@@ -32,7 +32,7 @@ char **cli_targets(cli *c, size_t *n)
 {
     if (cli_flag_bool(c, "cluster"))
         return cluster_targets(c, n);
-    char **given = cli_endpoints(c, n);
+    char **given = cli_given_endpoints(c, n);
     char **targets = cli_alloc((*n + 1) * sizeof *targets);
     for (size_t i = 0; i < *n; i++)
         targets[i] = cli_copy(given[i], strlen(given[i]));

@@ -9,6 +9,7 @@
 #include "net/socket.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -75,8 +76,15 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
 static ares_ssize_t receive(ares_socket_t fd, void *data, size_t len, int flags, struct sockaddr *from, ares_socklen_t *from_len,
                             void *arg)
 {
-    (void)arg;
-    return recvfrom(fd, data, len, flags, from, from_len);
+    etcd__dns *dns = arg;
+    ssize_t n = recvfrom(fd, data, len, flags, from, from_len);
+
+    if (n > 0) {
+        dns->server.len = sizeof dns->server.as;
+        if (getpeername(fd, &dns->server.as.any, &dns->server.len) < 0)
+            dns->server.len = 0;
+    }
+    return n;
 }
 
 static ares_ssize_t send_parts(ares_socket_t fd, const struct iovec *parts, int count, void *arg)
@@ -179,7 +187,7 @@ static int open_channel(etcd__dns *dns, etcd_error *err)
     if (rc == ARES_SUCCESS)
         rc = ares_init_options(&dns->channel, &options, ARES_OPT_SOCK_STATE_CB);
     if (rc == ARES_SUCCESS) {
-        ares_set_socket_functions(dns->channel, &socket_functions, NULL);
+        ares_set_socket_functions(dns->channel, &socket_functions, dns);
         if (dns->loop->dns_servers != NULL)
             rc = ares_set_servers_ports_csv(dns->channel, dns->loop->dns_servers);
     } else {
@@ -201,6 +209,23 @@ int etcd__dns_open(etcd__dns *dns, etcd__loop *loop, void (*progress)(void *arg)
     dns->timer.arg = dns;
     etcd__list_init(&dns->sockets);
     return open_channel(dns, err);
+}
+
+const char *etcd__dns_strerror(const etcd__dns *dns, int status)
+{
+    return ares_strerror(status == ARES_ECONNREFUSED && dns->server.len > 0 ? ARES_ESERVFAIL : status);
+}
+
+const char *etcd__dns_server(const etcd__dns *dns, char out[ETCD__DNS_SERVER])
+{
+    char text[ETCD__ADDRESS_TEXT];
+
+    out[0] = '\0';
+    if (dns->server.len > 0) {
+        etcd__address_text(&dns->server, text);
+        (void)snprintf(out, ETCD__DNS_SERVER, " on %s", text);
+    }
+    return out;
 }
 
 void etcd__dns_close(etcd__dns *dns)

@@ -8,13 +8,15 @@
 #define ETCD__NET_DNS_H
 
 #include "net/loop.h"
+#include "net/socket.h"
 
 #include <ares.h>
 
 typedef struct etcd__dns {
     etcd__loop *loop;
     ares_channel channel;
-    bool no_memory; /* c-ares could not be served: its queries may never end */
+    bool no_memory;       /* c-ares could not be served: its queries may never end */
+    etcd__address server; /* the last that answered; its length is 0 before */
     void (*progress)(void *arg);
     void *arg;
     etcd__list sockets; /* of struct watched */
@@ -27,6 +29,15 @@ int etcd__dns_open(etcd__dns *dns, etcd__loop *loop, void (*progress)(void *arg)
 
 /** Looks again when c-ares wants to. After every call into c-ares, while a query is under way. */
 void etcd__dns_settle(etcd__dns *dns);
+
+/** Room for what etcd__dns_server() writes. */
+#define ETCD__DNS_SERVER (ETCD__ADDRESS_TEXT + 4)
+
+/** " on 127.0.0.1:53", the server that has answered, for messages; "" when none has. */
+const char *etcd__dns_server(const etcd__dns *dns, char out[ETCD__DNS_SERVER]);
+
+/** ares_strerror(), but a server that has answered was contacted: c-ares says otherwise when all it gave was a failure. */
+const char *etcd__dns_strerror(const etcd__dns *dns, int status);
 
 /** Ends all queries: their callbacks run with ARES_EDESTRUCTION. Also for a struct that was only cleared, or not opened
  *  successfully. */

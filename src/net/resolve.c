@@ -82,6 +82,7 @@ static size_t copy_addresses(const etcd__resolve *resolve, etcd__address *out)
 
 static int collect(const etcd__resolve *resolve, etcd__address **addresses, size_t *n, etcd_error *err)
 {
+    char server[ETCD__DNS_SERVER];
     size_t count = 0;
 
     *addresses = NULL;
@@ -89,7 +90,8 @@ static int collect(const etcd__resolve *resolve, etcd__address **addresses, size
     if (resolve->dns.no_memory || (resolve->ended && resolve->status == ARES_ENOMEM))
         return etcd__error_no_memory(err);
     if (resolve->status != ARES_SUCCESS)
-        return etcd__error_set(err, ETCD_ERR_CONNECTION, "resolve %s: %s", resolve->host, ares_strerror(resolve->status));
+        return etcd__error_set(err, ETCD_ERR_CONNECTION, "resolve %s%s: %s", resolve->host,
+                               etcd__dns_server(&resolve->dns, server), etcd__dns_strerror(&resolve->dns, resolve->status));
     for (const struct ares_addrinfo_node *node = resolve->result->nodes; node != NULL; node = node->ai_next)
         count++;
     *addresses = etcd__calloc(count + 1, sizeof **addresses);

@@ -68,6 +68,7 @@ static int by_preference(const void *a, const void *b)
 
 static int collect(const etcd__srv *srv, etcd__srv_record **records, size_t *n, etcd_error *err)
 {
+    char server[ETCD__DNS_SERVER];
     size_t count = 0;
 
     *records = NULL;
@@ -75,11 +76,13 @@ static int collect(const etcd__srv *srv, etcd__srv_record **records, size_t *n, 
     if (srv->dns.no_memory || (srv->ended && srv->status == ARES_ENOMEM))
         return etcd__error_no_memory(err);
     if (srv->status != ARES_SUCCESS)
-        return etcd__error_set(err, ETCD_ERR_CONNECTION, "look up SRV %s: %s", srv->name, ares_strerror(srv->status));
+        return etcd__error_set(err, ETCD_ERR_CONNECTION, "look up SRV %s%s: %s", srv->name, etcd__dns_server(&srv->dns, server),
+                               etcd__dns_strerror(&srv->dns, srv->status));
     for (const struct ares_srv_reply *r = srv->reply; r != NULL; r = r->next)
         count++;
     if (count == 0)
-        return etcd__error_set(err, ETCD_ERR_CONNECTION, "look up SRV %s: no records", srv->name);
+        return etcd__error_set(err, ETCD_ERR_CONNECTION, "look up SRV %s%s: no records", srv->name,
+                               etcd__dns_server(&srv->dns, server));
     *records = etcd__calloc(count, sizeof **records);
     if (*records == NULL)
         return etcd__error_no_memory(err);

@@ -26,6 +26,7 @@ import termios
 import time
 
 from differences import comparable
+from names import enter_own_network
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -483,11 +484,15 @@ def inner():
 def outer(arguments):
     show = "--show" in arguments
     etcdctl, etcd3ctl, version, family, *members = [argument for argument in arguments if argument != "--show"]
-    members = members[0] if members else str(getattr(families()[family], "members", 1))
+    function = families()[family]
+    members = members[0] if members else str(function.members)
     beside = [WITH_ETCD, "--version", version, "--members", members, "--"]
     rename = 'GOLDEN_ENDPOINTS=$ETCD3_ENDPOINTS exec "$@"'
     command = [*beside, "sh", "-c", rename, "sh", *beside, sys.executable, os.path.abspath(__file__), "--inner", "1" if show else "0",
                os.path.abspath(etcdctl), os.path.abspath(etcd3ctl), version, family]
+    if function.own_network:
+        print(f"[  SKIPPED ] no network of its own: {enter_own_network(command)}")
+        return
     os.execv(command[0], command)
 
 
