@@ -14,9 +14,18 @@
 /* In the scripts, ~ stands for the program's name. */
 static const char bash[] = "# bash completion for ~\n"
                            "_~_complete() {\n"
-                           "    local IFS=$'\\n'\n"
-                           "    COMPREPLY=($(\"${COMP_WORDS[0]}\" __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null |"
-                           " cut -f 1))\n"
+                           "    local IFS=$'\\n' word words=() n=0 open=\n"
+                           "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD}\"; do\n"
+                           "        # bash takes --flag=value for three words\n"
+                           "        if [[ -n $open || ( $word == = && $n -gt 0 && ${words[n-1]} == --* ) ]]; then\n"
+                           "            words[n-1]+=$word\n"
+                           "            [[ $word == = ]] && open=yes || open=\n"
+                           "        else\n"
+                           "            words[n++]=$word\n"
+                           "        fi\n"
+                           "    done\n"
+                           "    COMPREPLY=($(\"${COMP_WORDS[0]}\" __complete \"${words[@]}\" 2>/dev/null | cut -f 1))\n"
+                           "    [[ ${words[n-1]} == --*=* ]] && COMPREPLY=(\"${COMPREPLY[@]#*=}\")\n"
                            "}\n"
                            "complete -o default -F _~_complete ~\n";
 

@@ -29,11 +29,29 @@ static const struct {
     {"load", {"s", "m", "l", "xl", NULL}},
 };
 
-static void offer_values(const cli_flag *flag, const char *begin)
+/* `prefix` is what stands before the value in the same word: "--flag=", or "". */
+static void offer_values(const cli_flag *flag, const char *prefix, const char *begin)
 {
     for (size_t i = 0; i < sizeof known_values / sizeof *known_values; i++)
         for (size_t j = 0; strcmp(flag->name, known_values[i].flag) == 0 && known_values[i].values[j]; j++)
-            offer(known_values[i].values[j], begin, flag->usage);
+            if (begins_with(known_values[i].values[j], begin))
+                printf("%s%s\t%s\n", prefix, known_values[i].values[j], flag->usage);
+}
+
+/* Of a word "--flag=value". */
+static void offer_assigned(const cli_line *line, const char *word)
+{
+    const cli_flag_set *sets[] = {&line->locals, &line->inherited, &line->globals};
+    size_t len = strcspn(word, "=");
+    char prefix[64];
+
+    snprintf(prefix, sizeof prefix, "%.*s=", (int)len, word);
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        const cli_flag_value *value = cli_flag_find(sets[i], word + 2, len - 2);
+
+        if (value)
+            offer_values(value->flag, prefix, word + len + 1);
+    }
 }
 
 /* The flag that `word` names and that has its value in the next one; NULL when it is none. */
@@ -89,7 +107,9 @@ static void offer_words(const cli_line *line, char **words, size_t n)
     const cli_flag *flag = n > 1 ? waiting_flag(line, words[n - 2]) : NULL;
 
     if (flag)
-        offer_values(flag, last);
+        offer_values(flag, "", last);
+    else if (begins_with(last, "--") && strchr(last, '='))
+        offer_assigned(line, last);
     else if (last[0] == '-')
         offer_flags(line, last);
     else if (strcmp(name, "completion") == 0)

@@ -32,7 +32,7 @@ class Terminal:
         self.seen = b""
         self.process = subprocess.Popen([program, *arguments], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
                                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-                                        env={"PATH": os.environ["PATH"], "ETCDCTL_ENDPOINTS": os.environ["ETCD3_ENDPOINTS"],
+                                        env={"PATH": os.environ["PATH"], "ETCDCTL_ENDPOINTS": os.environ.get("ETCD3_ENDPOINTS", ""),
                                              "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""), **(environment or {})})
         os.close(slave)
 
