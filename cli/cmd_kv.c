@@ -119,6 +119,42 @@ void cli_get_read(const cli *c, cli_get_request *request)
     read_revisions(c, options);
 }
 
+/* What a server can stream: a range as it is. */
+static bool may_stream(const cli *c, const etcd_get_options *o)
+{
+    return cli_flag_bool(c, "stream") && (o->prefix || o->from_key || o->range_end) && !o->sort_order && !o->sort_target &&
+           !o->limit && !o->count_only && !o->min_create_revision && !o->max_create_revision && !o->min_mod_revision &&
+           !o->max_mod_revision;
+}
+
+/* The range as one response, which lives as long as the program, like its pages. The library reads large ranges as the server
+ * streams them, where it does. */
+static etcd_get_response *get_streamed(etcd_client *client, const cli_get_request *request)
+{
+    etcd_get_response *whole = cli_alloc(sizeof *whole), *page = NULL;
+    etcd_kv *kvs = NULL;
+    etcd_range *range;
+    etcd_error err;
+
+    if (etcd_range_open(client, request->key, strlen(request->key), &request->options, &range, &err) < 0)
+        cli_fail_call(CLI_ERROR, &err);
+    *whole = (etcd_get_response){.n_kvs = 0};
+    for (bool first = true;; first = false) {
+        if (etcd_range_next(range, &page, &err) < 0)
+            cli_fail_call(CLI_ERROR, &err);
+        if (!page)
+            break;
+        if (first)
+            *whole = (etcd_get_response){.header = page->header, .count = page->count};
+        kvs = cli_realloc(kvs, (whole->n_kvs + page->n_kvs + 1) * sizeof *kvs);
+        for (size_t i = 0; i < page->n_kvs; i++)
+            kvs[whole->n_kvs++] = page->kvs[i];
+        whole->kvs = kvs;
+    }
+    etcd_range_free(range);
+    return whole;
+}
+
 static int run_get(cli *c)
 {
     cli_get_request request;
@@ -130,14 +166,17 @@ static int run_get(cli *c)
     cli_get_read(c, &request);
     client = cli_client(c);
     request.options.call = cli_call(c);
-    if (etcd_get(client, request.key, strlen(request.key), &request.options, &get, &err) < 0)
+    if (may_stream(c, &request.options))
+        get = get_streamed(client, &request);
+    else if (etcd_get(client, request.key, strlen(request.key), &request.options, &get, &err) < 0)
         cli_fail_call(CLI_ERROR, &err);
     if (request.options.count_only && c->format != CLI_FIELDS)
         cli_fail(CLI_BAD_ARGS, "--count-only is only for `--write-out=fields`");
     if (values_only && c->format != CLI_SIMPLE)
         cli_fail(CLI_BAD_ARGS, "print-value-only is only for `--write-out=simple`");
     cli_print(c, &cli_get_printer, get, &values_only);
-    etcd_response_free(get);
+    if (!may_stream(c, &request.options))
+        etcd_response_free(get);
     return CLI_OK;
 }
 

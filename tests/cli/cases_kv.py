@@ -2,6 +2,9 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import re
+import urllib.request
+
 from family import OUTPUTS, family
 
 
@@ -36,6 +39,28 @@ def get(golden):
         golden.run(f"get k --prefix {rest}", since="3.5")
     golden.run("get k --prefix --stream", since="3.7")
     golden.run("get k --prefix --stream -w json", since="3.7")
+
+
+def streams(golden):
+    """How many streams of ranges the server has been asked for."""
+    with urllib.request.urlopen(f"http://{golden.theirs.values['ep0']}/metrics", timeout=60) as answer:
+        found = re.search(r'grpc_server_started_total\{[^}]*"RangeStream"[^}]*\} (\d+)', answer.read().decode())
+    return int(found[1])
+
+
+@family(since="3.7")
+def get_stream(golden):
+    """More keys than come in a page. The server streams them to both tools."""
+    golden.start(golden.ours, golden.theirs, ["bench", "put", "--total", "4000", "--val-size", "10"], b"", {})
+    for output in ("simple", "fields", "json", "protobuf", "json --hex"):
+        golden.look(f"get bench/ --prefix --stream -w {output}")
+    golden.look("get '' --from-key --stream --keys-only")
+    golden.look("get bench/00000003 bench/00000010 --stream --rev 100")
+    golden.look("get bench/00000003 --stream --consistency s")
+    golden.look("get bench/ --prefix --stream --limit 3000 --print-value-only")
+    before = streams(golden)
+    if golden.start(golden.ours, golden.theirs, ["get", "", "--prefix", "--stream"], b"", {}).code != 0 or streams(golden) <= before:
+        golden.failures.append("etcd3ctl get --stream is no stream")
 
 
 @family()
