@@ -108,7 +108,7 @@ void cli_get_read(const cli *c, cli_get_request *request)
     }
     request->key = cli_arg(c, 0);
     options->serializable = *consistency == 's';
-    options->range_end = end;
+    options->range_end = end && *end ? end : NULL; /* an empty one is none */
     options->range_end_len = end ? (int64_t)strlen(end) : 0;
     options->limit = cli_flag_int(c, "limit") > 0 ? cli_flag_int(c, "limit") : 0;
     options->prefix = cli_flag_bool(c, "prefix");
@@ -308,7 +308,7 @@ void cli_delete_read(const cli *c, cli_delete_request *request)
     etcd_delete_options_init(options, sizeof *options);
     check_range(c, "del", 2, &end);
     request->key = cli_arg(c, 0);
-    options->range_end = end;
+    options->range_end = end && *end ? end : NULL;
     options->range_end_len = end ? (int64_t)strlen(end) : 0;
     options->prefix = cli_flag_bool(c, "prefix");
     options->from_key = cli_flag_bool(c, "from-key");

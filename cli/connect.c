@@ -251,7 +251,10 @@ char **cli_given_endpoints(cli *c, size_t *n)
 
     *n = 0;
     for (size_t i = 0; i < given->n_items; i++)
-        add_endpoint(&list, n, given->items[i], strlen(given->items[i]));
+        if (given->items[i][strspn(given->items[i], " \t")] != '\0') /* "a,b," */
+            add_endpoint(&list, n, given->items[i], strlen(given->items[i]));
+    if (*n == 0)
+        add_endpoint(&list, n, "", 0);
     return list;
 }
 

@@ -5,6 +5,7 @@
 #include "complete.h"
 #include "help.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,14 @@ static void clean_up(cli *c)
     free(c->password);
 }
 
+/* A descriptor of ours must not come to be stdin, stdout or stderr: where one is closed, it is /dev/null. As Go does it. */
+static void open_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            exit(CLI_IO);
+}
+
 int main(int argc, char **argv)
 {
     cli c = {.program = program_name(argv[0])};
@@ -45,6 +54,7 @@ int main(int argc, char **argv)
     int status = CLI_ERROR;
     size_t n = argc > 1 ? (size_t)argc - 1 : 0;
 
+    open_standard_streams();
     if (n > 0 && strcmp(argv[1], "__complete") == 0) {
         cli_complete(argv + 2, n - 1);
         return CLI_OK;

@@ -123,6 +123,10 @@ const char *cli_error_text(const etcd_error *err)
             cli_log("warn", "retrying of unary invoker failed", "error", err->message);
         return general;
     }
+    if (err->code == ETCD_ERR_TOO_LARGE) {
+        snprintf(text, sizeof text, "rpc error: code = ResourceExhausted desc = %s", err->message);
+        return text;
+    }
     if (err->code <= -101 && err->code >= -116 && err->grpc_code > 0 && err->grpc_code <= 16) {
         snprintf(text, sizeof text, "rpc error: code = %s desc = %s", code_names[err->grpc_code], err->message);
         return text;

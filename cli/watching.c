@@ -128,6 +128,8 @@ static bool find_range(const cli_line *line, bool use_environment, const char **
     *end = has_key ? (has_end ? env_end : NULL) : n == 2 ? line->args[1] : NULL; /* of three, etcdctl takes one */
     if (*end && flag(line, "prefix")->number != 0)
         return fail(error, "`range_end` and `--prefix` are mutually exclusive");
+    if (*end && **end == '\0') /* an empty one is none */
+        *end = NULL;
     return true;
 }
 

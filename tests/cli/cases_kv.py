@@ -29,7 +29,7 @@ def get(golden):
                  "k1 --rev 3", "k --prefix --order DESCEND", "k --prefix --order descend --sort-by MODIFY",
                  "k --prefix --sort-by version --order ASCEND", "k --prefix --sort-by VALUE --order ASCEND",
                  "k --prefix --sort-by create --order DESCEND --limit 2", "k --prefix --sort-by key", "k1 --consistency s",
-                 "k1 --limit -1", "k1 --limit=0x1", "-- k1"):
+                 "k1 --limit -1", "k1 --limit=0x1", "-- k1", "k1 ''", "'' ''"):
         golden.run(f"get {rest}")
     for rest in ("k --prefix --min-mod-rev 4", "k --prefix --max-mod-rev 4", "k --prefix --min-create-rev 5 -w json",
                  "k --prefix --max-create-rev 4 -w fields", "k --prefix --min-mod-rev 4 --max-mod-rev 5"):
@@ -93,6 +93,8 @@ def put(golden):
     golden.run("get -- -a")
     golden.run("put a 5 --lease 0")
     golden.run("put a --prev-kv 6")
+    golden.look("put a 1 --max-request-bytes=3", since="3.6")
+    golden.look("get big --max-recv-bytes=1000", since="3.6")
     golden.run("--write-out json put a 7 --prev-kv")
 
 
@@ -119,6 +121,9 @@ def delete(golden):
     golden.run("put b 1")
     golden.run("del a c --range", since="3.6")
     golden.run("del a c", since="3.6")
+    golden.run("put a 1")
+    golden.run("del a '' --range", since="3.6")
+    golden.run("del '' '' --range", since="3.6")
 
 
 @family()
@@ -183,7 +188,7 @@ def command_line(golden):
                   "get foo --command-timeout=1", "get foo --command-timeout=x", "get foo --command-timeout ''", "get foo --command-timeout=1h2m3.5s",
                   "get foo --dial-timeout=0s", "get foo --keepalive-time=x", "get foo --hex=maybe", "get foo --hex=1", "get foo --cert ''",
                   "get foo --key=''", "get foo --cacert ''", "get foo --endpoints {ep0},{ep0}", "get foo --endpoints {ep0} --endpoints {ep0}",
-                  "get foo --endpoints ' {ep0} '", "get foo --endpoints 'a\"b'", "get foo --endpoints http://{ep0}", "version --bogus",
+                  "get foo --endpoints ' {ep0} '", "get foo --endpoints {ep0},", "get foo --endpoints ,,{ep0}", "get foo --endpoints 'a\"b'", "get foo --endpoints http://{ep0}", "version --bogus",
                   "version -h extra", "txn --interactive=x"):
         golden.look(words)
     golden.look("get foo --endpoints ''", env={"ETCDCTL_ENDPOINTS": None})

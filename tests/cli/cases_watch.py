@@ -34,6 +34,7 @@ def watch(golden):
     for output, end in ENDS.items():
         watching(golden, f"a c --rev 2 --prev-kv -w {output}", end)
     golden.live("watch a --rev 2 -w table", [])
+    watching(golden, "a '' --rev 2", DELETED)
     watching(golden, "'' --prefix --rev 2", r"k 1\nv\n")
     watching(golden, "a z ignored --rev 2", DELETED)
     watching(golden, "--rev 2 a -- echo X", r"X\nX\nX\n")

@@ -160,6 +160,15 @@ def test_output_that_cannot_be_written(program):
     equal(done.returncode, 6)
 
 
+def test_standard_streams_that_are_closed(program):
+    """As if they were /dev/null: nothing that the program opens takes their places."""
+    for closed in range(3):
+        redirection = "{}{}&-".format(closed, "<" if closed == 0 else ">")
+        done = subprocess.run(["/bin/sh", "-c", f"{program} put closed x {redirection} && {program} get closed {redirection}"], capture_output=True,
+                              timeout=PATIENCE_S, check=False, env=environment())
+        equal((done.returncode, done.stdout, done.stderr), (0, b"" if closed == 1 else b"OK\nclosed\nx\n", b""))
+
+
 HOLDERS = (("lock", "held", "--ttl", "60"), ("elect", "held", "a value"))
 # A holder that said nothing would keep the key for 60 s
 RELEASE_S = 10
