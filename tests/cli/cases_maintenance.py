@@ -74,6 +74,12 @@ def check(golden):
     golden.look("check perf --load nonsense")
     golden.look("check datascale --load nonsense")
     golden.look("check perf extra --load=x")
+    for command, differs in (("perf", {"3.4": "the command in the text has no quotes"}), ("datascale", None)):
+        golden.on_both(f"put /etcdctl-check-{command}/there x")
+        golden.on_both(f"put mine/{command} x")
+        golden.look(f"check {command}", differs=differs)
+        golden.look(f"check {command} --prefix mine/ --load xl --auto-compact --auto-defrag", differs=differs)
+    golden.run("get '' --prefix")
 
 
 @family()
