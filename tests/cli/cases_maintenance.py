@@ -95,3 +95,10 @@ def snapshot(golden):
     golden.look("snapshot save {dir}/s2.db --endpoints=127.0.0.1:1 --command-timeout=300ms --dial-timeout=200ms")
     golden.look("snapshot status {dir}/s.db", since="3.6")
     golden.look("snapshot restore {dir}/s.db", since="3.6")
+
+
+@family(since="3.7")
+def check_datascale(golden):
+    """The smallest load: 10,000 writes. etcdctl shows its progress on stderr, wherever that goes."""
+    golden.run("check datascale --auto-compact --auto-defrag", streams=("stdout",), mask=((r": -?\d+\.\d+ MB", ": <size> MB"),))
+    golden.look("get '' --prefix -w json")
