@@ -420,8 +420,11 @@ class Golden:
         cluster.values[name] = found[1]
         cluster.mask(found[1], f"<{name}>")
         if re.fullmatch(r"[0-9a-f]{12,}", found[1]):
-            number = int(found[1], 10 if r"(\d+)" in pattern else 16) # 16 digits may be either
+            decimal = r"(\d+)" in pattern or len(found[1]) > 16 # also of an etcdctl that heeds no --hex
+            number = int(found[1], 10 if decimal else 16)
             cluster.mask_id(number, f"<{name}>")
+            if not decimal and found[1].isdecimal(): # 16 digits may be either
+                cluster.mask_id(int(found[1]), f"<{name}>")
             cluster.values[name] = f"{number:x}"
 
     def judge(self, words, theirs, ours, their_cluster, our_cluster, mask, streams, unordered, rules=True):
