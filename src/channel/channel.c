@@ -269,7 +269,7 @@ static void on_end(etcd__grpc_call *grpc, const etcd__grpc_status *status)
     err = error_of(call);
     if (err == NULL)
         err = &no_memory; /* the code and the flags still count */
-    verdict = etcd__outcome_judge(status, call->read_only, err);
+    verdict = etcd__outcome_judge(status, call->read_only, etcd__clock_monotonic() >= call->deadline, err);
     set_endpoint(err, call->connection->endpoint->text);
     if (status->origin == ETCD__GRPC_FROM_CONNECTION)
         add_reason(err, call->connection->why);

@@ -61,9 +61,20 @@ static bool may_pass(const etcd__grpc_status *status)
     return status->code == GRPC_UNAVAILABLE || status->code == GRPC_CANCELED || status->code == GRPC_DEADLINE;
 }
 
-etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_only, etcd_error *err)
+/* A server resets (CANCEL) the stream of a call whose deadline has passed. On a busy machine that is seen before our own
+ * timer; the cause is told then, as the Go client does. */
+static int error_of_status(const etcd__grpc_status *status, bool late, etcd_error *err)
 {
-    int code = etcd__error_from_status(err, status->code, status->message, status->message_len);
+    const char *words = etcd_error_text(ETCD_ERR_DEADLINE_EXCEEDED);
+
+    if (late && status->origin == ETCD__GRPC_FROM_RESET && status->code == GRPC_CANCELED)
+        return etcd__error_from_status(err, GRPC_DEADLINE, words, strlen(words));
+    return etcd__error_from_status(err, status->code, status->message, status->message_len);
+}
+
+etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_only, bool late, etcd_error *err)
+{
+    int code = error_of_status(status, late, err);
 
     if (status->too_large)
         err->code = code = ETCD_ERR_TOO_LARGE;

@@ -17,9 +17,9 @@ typedef enum etcd__verdict {
     ETCD__VERDICT_OTHER_PEER /* this member cannot serve it (a learner), another can */
 } etcd__verdict;
 
-/** What to do after an attempt ended with a status other than OK, and the error of the call if it ends here. `err`
- *  must not be NULL. */
-etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_only, etcd_error *err);
+/** What to do after an attempt ended with a status other than OK, and the error of the call if it ends here. `late`: its
+ *  deadline has passed. `err` must not be NULL. */
+etcd__verdict etcd__outcome_judge(const etcd__grpc_status *status, bool read_only, bool late, etcd_error *err);
 
 /** Whether another stream is worth trying after one that ended so. */
 bool etcd__outcome_stream_again(const etcd__grpc_status *status);
