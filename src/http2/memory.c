@@ -1,4 +1,4 @@
-/* See memory.h. Before each block stand its class and its place among all of them, padded to the alignment that malloc promises. */
+/* See memory.h. Before each block stand its class and its neighbours in the list of all, padded to malloc's alignment. */
 #include "http2/memory.h"
 
 #include "base/alloc.h"
