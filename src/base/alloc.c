@@ -93,6 +93,23 @@ char *etcd__strdup(const char *string)
     return etcd__strndup(string, strlen(string));
 }
 
+size_t etcd__text_size(const char *string)
+{
+    return string ? strlen(string) + 1 : 0;
+}
+
+const char *etcd__text_put(const char *string, uint8_t **place)
+{
+    const size_t size = etcd__text_size(string);
+    char *copy = (char *)*place;
+
+    if (size == 0)
+        return NULL;
+    memcpy(copy, string, size);
+    *place += size;
+    return copy;
+}
+
 void etcd__wipe(void *memory, size_t len)
 {
 #if defined(__GNUC__)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 void *etcd__malloc(size_t size);
 void *etcd__calloc(size_t count, size_t size);
@@ -16,6 +17,11 @@ void etcd__free(void *memory);
 /** A copy of `len` bytes followed by a NUL. */
 char *etcd__strndup(const char *data, size_t len);
 char *etcd__strdup(const char *string);
+
+/** For strings that share a block with something else: the bytes that one takes, 0 for NULL; and a copy of it at `*place`, which
+ *  moves behind it. NULL stays NULL. */
+size_t etcd__text_size(const char *string);
+const char *etcd__text_put(const char *string, uint8_t **place);
 
 /** Whether etcd_set_allocator() installed functions of the program: libraries below us are only then told to use
  *  ours. */

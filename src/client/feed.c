@@ -438,23 +438,6 @@ void etcd__feed_free(etcd__feed *feed)
     etcd__client_unref(client);
 }
 
-static size_t text_size(const char *text)
-{
-    return text ? strlen(text) + 1 : 0;
-}
-
-static const char *keep_text(const char *text, uint8_t **to)
-{
-    size_t size = text_size(text);
-    char *copy = (char *)*to;
-
-    if (size == 0)
-        return NULL;
-    memcpy(copy, text, size);
-    *to += size;
-    return copy;
-}
-
 /* The parts that cannot fail. */
 static void init(etcd__feed *feed, etcd_client *client, const etcd__feed_config *config)
 {
@@ -487,7 +470,7 @@ static int make(etcd_client *client, const etcd__feed_config *config, etcd__feed
 {
     const etcd__pb_message *type = etcd__rpc_methods[config->rpc].request;
     size_t size = etcd__pb_encoded_size(type, config->request);
-    size_t texts = text_size(config->call->endpoint) + text_size(config->call->traceparent);
+    size_t texts = etcd__text_size(config->call->endpoint) + etcd__text_size(config->call->traceparent);
     etcd__feed *feed;
     uint8_t *behind;
     int rc;
@@ -503,8 +486,8 @@ static int make(etcd_client *client, const etcd__feed_config *config, etcd__feed
     feed->body_len = ETCD__GRPC_PREFIX + size;
     behind = feed->body + feed->body_len;
     init(feed, client, config);
-    feed->endpoint = keep_text(config->call->endpoint, &behind);
-    feed->traceparent = keep_text(config->call->traceparent, &behind);
+    feed->endpoint = etcd__text_put(config->call->endpoint, &behind);
+    feed->traceparent = etcd__text_put(config->call->traceparent, &behind);
     rc = etcd__mailbox_init(&feed->mailbox, client, err);
     if (rc < 0) {
         etcd__free(feed);

@@ -132,23 +132,6 @@ static void on_done(etcd__call *call)
 
 /* --- opening -------------------------------------------------------------------------------------------------- */
 
-static size_t text_size(const char *text)
-{
-    return text ? strlen(text) + 1 : 0;
-}
-
-static const char *keep_text(const char *text, uint8_t **to)
-{
-    size_t size = text_size(text);
-    char *copy = (char *)*to;
-
-    if (size == 0)
-        return NULL;
-    memcpy(copy, text, size);
-    *to += size;
-    return copy;
-}
-
 /* The request of the whole rest. */
 static int encode(etcd__range_stream *stream, const etcd__range_place *place)
 {
@@ -162,7 +145,7 @@ static int encode(etcd__range_stream *stream, const etcd__range_place *place)
     request.limit = 0;
     size = etcd__pb_encoded_size(type, &request);
     etcd__free(stream->body);
-    stream->body = etcd__malloc(ETCD__GRPC_PREFIX + size + text_size(endpoint) + text_size(traceparent));
+    stream->body = etcd__malloc(ETCD__GRPC_PREFIX + size + etcd__text_size(endpoint) + etcd__text_size(traceparent));
     if (stream->body == NULL)
         return ETCD_ERR_NO_MEMORY;
     etcd__grpc_prefix_write(stream->body, (uint32_t)size);
@@ -170,8 +153,8 @@ static int encode(etcd__range_stream *stream, const etcd__range_place *place)
     behind = stream->body + ETCD__GRPC_PREFIX + size;
     stream->call.body = stream->body;
     stream->call.body_len = ETCD__GRPC_PREFIX + size;
-    stream->call.endpoint = keep_text(endpoint, &behind);
-    stream->call.traceparent = keep_text(traceparent, &behind);
+    stream->call.endpoint = etcd__text_put(endpoint, &behind);
+    stream->call.traceparent = etcd__text_put(traceparent, &behind);
     return ETCD_OK;
 }
 

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WITH_ETCD = os.path.join(TOP, "scripts", "with-etcd")
+from beside import run_tests
+
 MISSING = "OpenSSL cannot be loaded (Debian has it in libssl3, Fedora in openssl-libs): libssl.so.0: cannot open shared object file: " \
     "No such file or directory"
 UNFIT = "OpenSSL cannot be used: libssl.so.3 has no SSL_wrote; "
@@ -103,18 +103,7 @@ def test_without_it_there_is_no_tls(program, library):
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    program, library = (os.path.abspath(path) for path in sys.argv[1:])
-    if "ETCD3_ENDPOINTS" not in os.environ:
-        os.execv(WITH_ETCD, [WITH_ETCD, "--", sys.executable, "-B", os.path.abspath(__file__), program, library])
-    failed = 0
-    for name, function in [(name[5:], function) for name, function in globals().items() if name.startswith("test_")]:
-        try:
-            function(program, library)
-            print(f"ok      {name}")
-        except AssertionError as error:
-            print(f"FAILED  {name}: {error}")
-            failed += 1
-    sys.exit(1 if failed else 0)
+    run_tests(globals(), *(os.path.abspath(path) for path in sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ import sys
 import termios
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-WITH_ETCD = os.path.join(os.path.dirname(os.path.dirname(HERE)), "scripts", "with-etcd")
+from beside import run_tests
+
 PATIENCE_S = 60
 
 
@@ -304,18 +304,7 @@ def test_a_command_under_the_lock_knows_closed_pipes(program):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    if "ETCD3_ENDPOINTS" not in os.environ:
-        os.execv(WITH_ETCD, [WITH_ETCD, "--", sys.executable, "-B", os.path.abspath(__file__), os.path.abspath(sys.argv[1]), *sys.argv[2:]])
-    tests = {name[5:]: function for name, function in globals().items() if name.startswith("test_")}
-    failed = 0
-    for name in sys.argv[2:] or tests:
-        try:
-            tests[name](sys.argv[1])
-            print(f"ok      {name}")
-        except AssertionError as error:
-            print(f"FAILED  {name}: {error}")
-            failed += 1
-    sys.exit(1 if failed else 0)
+    run_tests(globals(), os.path.abspath(sys.argv[1]), only=sys.argv[2:])
 
 
 if __name__ == "__main__":

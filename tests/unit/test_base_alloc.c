@@ -136,11 +136,25 @@ static void sweep_fails_each_allocation(void **state)
     assert_int_equal(runs, 3);
 }
 
+static void strings_share_a_block(void **state)
+{
+    uint8_t block[8] = "........", *place = block;
+
+    (void)state;
+    assert_int_equal(etcd__text_size("abc") + etcd__text_size(NULL) + etcd__text_size(""), 5);
+    assert_ptr_equal(etcd__text_put("abc", &place), block);
+    assert_null(etcd__text_put(NULL, &place));
+    assert_ptr_equal(etcd__text_put("", &place), block + 4);
+    assert_ptr_equal(place, block + 5);
+    assert_memory_equal(block, "abc\0\0...", 8);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(hook_refuses_a_missing_function),
     cmocka_unit_test(hook_gets_every_function),
     cmocka_unit_test(null_restores_the_c_library),
     cmocka_unit_test(strndup_copies_and_terminates),
+    cmocka_unit_test(strings_share_a_block),
     cmocka_unit_test(wipe_clears),
     cmocka_unit_test(fail_at_fails_once),
     cmocka_unit_test(sweep_fails_each_allocation),
